@@ -1,0 +1,145 @@
+"""The way to Postgres: one bounded pool a worker, every wait with a limit, every failure one kind of error.
+
+UpstreamError
+├── UpstreamUnavailable   the database cannot be reached, or did not give a connection in time
+└── UpstreamTimeout       a statement ran into its time limit
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any
+
+import asyncpg
+
+from datasources.settings import Settings
+from datasources.sql import Query
+
+Connection = asyncpg.pool.PoolConnectionProxy
+
+
+class UpstreamError(Exception):
+    """The database did not answer; nothing was changed."""
+
+
+class UpstreamUnavailable(UpstreamError):
+    """The database cannot be reached."""
+
+
+class UpstreamTimeout(UpstreamError):
+    """A statement took longer than it may."""
+
+
+@dataclass(slots=True)
+class StatementLog:
+    """How many statements an operation ran, and for how long it waited for them, in seconds."""
+
+    count: int = 0
+    seconds: float = 0.0
+
+
+statement_log: ContextVar[StatementLog | None] = ContextVar("statement_log", default=None)
+
+# What asyncpg, the socket and Postgres itself say when the database is away rather than the query wrong.
+_AWAY = (
+    OSError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.TooManyConnectionsError,
+    asyncpg.InvalidCatalogNameError,
+    asyncpg.InvalidAuthorizationSpecificationError,
+)
+
+
+class _KeptConnection(asyncpg.Connection):  # type: ignore[misc]  # asyncpg ships no type for its class parameter
+    """A connection whose release costs no round trip: nothing here leaves session state behind."""
+
+    def get_reset_query(self) -> str:
+        return ""
+
+
+class Database:
+    """A pool of connections to one Postgres."""
+
+    def __init__(self, dsn: str, settings: Settings) -> None:
+        self._dsn = dsn
+        self._settings = settings
+        self._pool: asyncpg.Pool | None = None
+
+    async def open(self) -> None:
+        """Make the pool; connections are made when first needed, so a database that is down does not stop us."""
+        settings = self._settings
+        self._pool = await asyncpg.create_pool(
+            self._dsn,
+            min_size=0,
+            max_size=settings.pool_size,
+            timeout=settings.connect_timeout_seconds,
+            command_timeout=settings.statement_timeout_seconds + 1,
+            connection_class=_KeptConnection,
+            server_settings={
+                "application_name": "casare-monitor",
+                "statement_timeout": str(int(settings.statement_timeout_seconds * 1000)),
+                "timezone": "UTC",
+                "jit": "off",
+            },
+        )
+
+    async def close(self) -> None:
+        """Give the connections back, or drop them where they do not come back in time."""
+        if self._pool is None:
+            return
+        pool, self._pool = self._pool, None
+        try:
+            await asyncio.wait_for(pool.close(), timeout=3)
+        except TimeoutError:
+            pool.terminate()
+
+    async def fetch(self, query: Query, parameters: dict[str, Any] | None = None, **parts: str) -> list[asyncpg.Record]:
+        """The rows of a query."""
+        async with self.connection() as connection:
+            return await fetch(connection, query, parameters, **parts)
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Connection]:
+        """A connection inside a transaction that commits with the block, or rolls back with its exception."""
+        async with self.connection() as connection, connection.transaction():
+            yield connection
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Connection]:
+        """A connection, given back with the block; what is wrong with the database becomes an UpstreamError."""
+        if self._pool is None:
+            raise UpstreamUnavailable("the database pool is closed")
+        timeout = self._settings.connect_timeout_seconds
+        try:
+            async with self._pool.acquire(timeout=timeout) as connection:
+                try:
+                    yield connection
+                except (TimeoutError, asyncpg.QueryCanceledError) as error:
+                    raise UpstreamTimeout("a statement took longer than it may") from error
+        except TimeoutError as error:
+            raise UpstreamUnavailable(f"no database connection within {timeout:g} s") from error
+        except _AWAY as error:
+            raise UpstreamUnavailable(f"the database is not reachable ({type(error).__name__})") from error
+
+
+async def fetch(
+    connection: Connection, query: Query, parameters: dict[str, Any] | None = None, **parts: str
+) -> list[asyncpg.Record]:
+    """The rows of a query over a connection at hand, counted in the operation's statement log."""
+    statement, arguments = query.bind(parameters or {}, **parts)
+    started = time.perf_counter()
+    try:
+        return await connection.fetch(statement, *arguments)
+    finally:
+        if (log := statement_log.get()) is not None:
+            log.count += 1
+            log.seconds += time.perf_counter() - started

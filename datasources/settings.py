@@ -1,0 +1,85 @@
+"""Every setting of the service, read from the environment in one place.
+
+Ours carry the prefix `CASARE_`; `DATABASE_URL` and the documents' `DB_*` keep the names their users know.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+from urllib.parse import quote, urlsplit
+
+from pydantic import AliasChoices, Field, SecretStr, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+def _named(variable: str) -> AliasChoices:
+    return AliasChoices(variable, variable.lower())
+
+
+class Settings(BaseSettings):
+    """The service's settings; each field is the variable `CASARE_<FIELD>` unless it names another."""
+
+    model_config = SettingsConfigDict(env_prefix="CASARE_", extra="ignore", frozen=True, env_ignore_empty=True)
+
+    host: Annotated[str, Field(description="address to listen on")] = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535, description="TCP port to listen on")] = 8000
+    workers: Annotated[int, Field(ge=1, le=64, description="server processes")] = 1
+    data_dir: Annotated[Path, Field(description="where the embedded Postgres keeps its files")] = (
+        Path.home() / ".casare-monitor"
+    )
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"], Field(description="least severe message that is logged")
+    ] = "info"
+
+    database_url: Annotated[
+        SecretStr | None,
+        Field(
+            validation_alias=_named("DATABASE_URL"),
+            description="Postgres to use, as postgresql://user:password@host:port/name; unset: an embedded one",
+        ),
+    ] = None
+    db_host: Annotated[
+        str | None, Field(validation_alias=_named("DB_HOST"), description="Postgres host, without DATABASE_URL")
+    ] = None
+    db_port: Annotated[int, Field(validation_alias=_named("DB_PORT"), description="port at DB_HOST")] = 5432
+    db_name: Annotated[str, Field(validation_alias=_named("DB_NAME"), description="database at DB_HOST")] = (
+        "casare_rpa"
+    )
+    db_user: Annotated[str, Field(validation_alias=_named("DB_USER"), description="user at DB_HOST")] = "postgres"
+    db_password: Annotated[
+        SecretStr | None, Field(validation_alias=_named("DB_PASSWORD"), description="password at DB_HOST")
+    ] = None
+
+    pool_size: Annotated[int, Field(ge=1, le=100, description="most database connections of one worker")] = 10
+    connect_timeout_seconds: Annotated[
+        float, Field(gt=0, description="longest wait for a database connection, in seconds")
+    ] = 5.0
+    statement_timeout_seconds: Annotated[
+        float, Field(gt=0, description="longest single SQL statement, in seconds")
+    ] = 10.0
+    operation_timeout_seconds: Annotated[
+        float, Field(gt=0, description="longest GraphQL operation, in seconds")
+    ] = 15.0
+    max_body_bytes: Annotated[int, Field(ge=1024, description="largest request body, in bytes")] = 1_048_576
+    max_query_tokens: Annotated[int, Field(ge=100, description="most tokens in a GraphQL document")] = 4000
+    offline_after_seconds: Annotated[
+        float, Field(gt=0, description="a robot silent for longer is offline, in seconds")
+    ] = 60.0
+
+    @model_validator(mode="after")
+    def _postgres_url(self) -> Self:
+        url = self.database_url
+        if url is not None and urlsplit(url.get_secret_value()).scheme not in {"postgres", "postgresql"}:
+            raise ValueError("DATABASE_URL must start with postgresql://")
+        return self
+
+    def dsn(self) -> str | None:
+        """The configured database as a URL, or None where the embedded Postgres is to be used."""
+        if self.database_url is not None:
+            return self.database_url.get_secret_value()
+        if self.db_host is None:
+            return None
+        password = f":{quote(self.db_password.get_secret_value(), safe='')}" if self.db_password else ""
+        host = f"[{self.db_host}]" if ":" in self.db_host else self.db_host
+        return f"postgresql://{quote(self.db_user, safe='')}{password}@{host}:{self.db_port}/{quote(self.db_name, safe='')}"

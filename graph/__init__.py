@@ -1,0 +1,1 @@
+"""What is served: GraphQL over HTTP, GraphiQL and the health of the service."""

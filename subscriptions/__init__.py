@@ -1,0 +1,1 @@
+"""What moves: the event log, and the streams that are fed from it."""
