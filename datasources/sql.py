@@ -3,7 +3,8 @@
 A file holds queries under `-- name: jobs_page` headers, with parameters written `:workflow_id`. A line that ends in
 `--? workflow_id` stays only where that parameter is given, so a filter nobody asked for costs the planner nothing and
 every set of filters is a prepared statement of its own. `--? !after` keeps a line where the parameter is absent.
-`{order}` marks a part that the caller fills from a closed set of its own: never with what came from outside.
+`{columns}` stands for the query of that name in the same file; any other part in braces is filled by the caller from a
+closed set of its own, never with what came from outside.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from importlib.resources import files
 
 _HEADER = re.compile(r"^-- name: (\w+)\s*$", re.MULTILINE)
 _OPTION = re.compile(r"--\?(?P<conditions>[ \w!]+)$")
+_PART = re.compile(r"\{(\w+)\}")
 _PARAMETER = re.compile(r"(?<![:\w]):([a-z_]+)\b")
 
 
@@ -62,4 +64,17 @@ def queries(name: str) -> Mapping[str, Query]:
     """The queries of `datasources/<name>.sql`, by name."""
     text = files("datasources").joinpath(f"{name}.sql").read_text(encoding="utf-8")
     pieces = _HEADER.split(text)[1:]
-    return {query: Query(query, body.strip()) for query, body in zip(pieces[::2], pieces[1::2], strict=True)}
+    bodies = {query: body.strip() for query, body in zip(pieces[::2], pieces[1::2], strict=True)}
+
+
+    def included(match: re.Match[str]) -> str:
+        fragment = bodies.get(match[1])
+        return match[0] if fragment is None else _PART.sub(included, _inline(fragment))
+
+    return {query: Query(query, _PART.sub(included, body)) for query, body in bodies.items()}
+
+
+def _inline(fragment: str) -> str:
+    """A fragment without its comments, on one line unless its lines are optional one by one."""
+    lines = [line for line in fragment.splitlines() if not line.lstrip().startswith("--")]
+    return "\n".join(lines) if "--?" in fragment else " ".join(line.strip() for line in lines)

@@ -1,0 +1,55 @@
+"""Node executions: the steps of a job, with their timing and outcome."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from datasources.postgres import Database
+from datasources.sql import queries
+from datasources.statuses import NodeStatus
+
+_SQL = queries("executions")
+
+
+@dataclass(frozen=True, slots=True)
+class NodeExecutionRow:
+    """One step of a job; its duration in milliseconds."""
+
+    job_id: str
+    position: int
+    node_id: str
+    node_type: str
+    status: NodeStatus
+    started_at: datetime | None
+    completed_at: datetime | None
+    duration_ms: float | None
+    error_type: str | None
+    error_message: str | None
+    retry_count: int
+
+    @classmethod
+    def of(cls, record: Sequence[object]) -> NodeExecutionRow:
+        """The step in a row of `executions_by_job`."""
+        node = cls(*record)  # type: ignore[arg-type]  # the columns stand in the order of the fields
+        object.__setattr__(node, "status", NodeStatus(node.status))
+        return node
+
+    @property
+    def success(self) -> bool | None:
+        """Whether it succeeded; None while it runs."""
+        return None if self.status is NodeStatus.RUNNING else self.status is NodeStatus.COMPLETED
+
+
+async def executions_by_job(
+    database: Database, job_ids: Sequence[str], limit: int, after: int = -1
+) -> Mapping[str, list[NodeExecutionRow]]:
+    """The first `limit` steps of each job after a position; a job without steps is missing."""
+    records = await database.fetch(
+        _SQL["executions_by_job"], {"job_ids": list(job_ids), "limit": limit, "after": after}
+    )
+    steps: dict[str, list[NodeExecutionRow]] = {}
+    for record in records:
+        steps.setdefault(record[0], []).append(NodeExecutionRow.of(record))
+    return steps

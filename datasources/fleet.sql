@@ -1,0 +1,31 @@
+-- name: fleet_robots
+-- How many robots are in each state; silence outweighs what a robot said last.
+SELECT count(*) AS total,
+       count(*) FILTER (WHERE r.status = 'busy') AS busy,
+       count(*) FILTER (WHERE r.status = 'idle') AS idle,
+       count(*) FILTER (WHERE r.status = 'offline') AS offline,
+       count(*) FILTER (WHERE r.status = 'failed') AS failed
+FROM (
+    SELECT CASE WHEN coalesce(r.last_heartbeat, r.registered_at) < now() - make_interval(secs => :offline_after)
+                THEN 'offline' ELSE r.status END AS status
+    FROM monitor.robots r
+    WHERE TRUE
+      AND r.environment = :environment                                                      --? environment
+) r
+
+-- name: fleet_queue
+-- What waits and what runs; the oldest wait in seconds.
+SELECT count(*) FILTER (WHERE j.status = 'claimed') AS active,
+       count(*) FILTER (WHERE j.status = 'pending') AS pending,
+       extract(epoch FROM now() - min(j.created_at) FILTER (WHERE j.status = 'pending'))::float8 AS oldest_seconds
+FROM monitor.jobs j
+WHERE j.status IN ('pending', 'claimed')
+  AND j.environment = :environment                                                          --? environment
+
+-- name: fleet_today
+-- Jobs created since `since`, and how long those that have run took on average, in seconds.
+SELECT count(*) AS total,
+       (avg(j.duration_ms) FILTER (WHERE j.status IN ('completed', 'failed')) / 1000)::float8 AS average_seconds
+FROM monitor.jobs j
+WHERE j.created_at >= :since
+  AND j.environment = :environment                                                          --? environment

@@ -1,0 +1,59 @@
+-- name: columns
+j.job_id, j.source, j.workflow_id, j.workflow_name, j.robot_id, j.environment, j.status, j.raw_status, j.priority,
+j.created_at, j.claimed_at, j.completed_at, j.duration_ms, j.queue_wait_ms, j.error_type, j.error_message,
+j.retry_count, j.max_retries, j.progress_percent, j.current_node
+
+-- name: matching
+-- The filters of a list of jobs; `wanted` walks several statuses as several short index ranges.
+FROM monitor.jobs j
+WHERE TRUE
+  AND j.robot_id = parent.key                                                               --? of_robots
+  AND j.workflow_id = parent.key                                                            --? of_workflows
+  AND j.status = wanted.status                                                              --? statuses
+  AND j.workflow_id = :workflow_id                                                          --? workflow_id
+  AND j.robot_id = :robot_id                                                                --? robot_id
+  AND j.environment = :environment                                                          --? environment
+  AND j.error_type = :error_type                                                            --? error_type
+  AND j.source = :source                                                                    --? source
+  AND j.created_at >= :created_from                                                         --? created_from
+  AND j.created_at < :created_to                                                            --? created_to
+  AND coalesce(j.completed_at, 'infinity') >= :completed_from                               --? completed_from
+  AND coalesce(j.completed_at, 'infinity') < coalesce(:completed_to, 'infinity'::timestamptz) --? completed_to
+  AND (j.workflow_name ILIKE :pattern OR j.error_message ILIKE :pattern)                    --? pattern
+
+-- name: jobs_page
+-- One page of jobs, for the whole list or for each parent: a short range of one index, however deep the page lies.
+SELECT parent.key AS parent,                                                                --? parents
+SELECT NULL AS parent,                                                                      --? !parents
+{columns}
+FROM unnest(:parents::text[]) AS parent (key) CROSS JOIN LATERAL (                          --? parents
+FROM (                                                                                      --? !parents
+    SELECT j.* FROM unnest(:statuses::text[]) AS wanted (status) CROSS JOIN LATERAL (       --? statuses
+    SELECT {columns}
+    {matching}
+      AND ({key}, j.job_id) {beyond} (:start::text::{type}, :start_id::text)                --? start
+      AND ({key}, j.job_id) {within} (:stop::text::{type}, :stop_id::text)                  --? stop
+    ORDER BY {key} {direction}, j.job_id {direction}
+    LIMIT :limit
+    ) j ORDER BY {key} {direction}, j.job_id {direction} LIMIT :limit                       --? statuses
+) j
+ORDER BY parent.key, {key} {direction}, j.job_id {direction}                                --? parents
+
+-- name: jobs_count
+-- How many jobs the whole list has, or each parent's.
+SELECT parent.key AS parent, matched.total                                                  --? parents
+SELECT NULL AS parent, matched.total                                                        --? !parents
+FROM unnest(:parents::text[]) AS parent (key) CROSS JOIN LATERAL (                          --? parents
+FROM (                                                                                      --? !parents
+    SELECT count(*) AS total
+    FROM (                                                                                  --? statuses
+    SELECT FROM unnest(:statuses::text[]) AS wanted (status) CROSS JOIN LATERAL (SELECT     --? statuses
+    {matching}
+    ) j ) j                                                                                 --? statuses
+) matched
+
+-- name: jobs_by_id
+-- The jobs with these ids.
+SELECT {columns}
+FROM monitor.jobs j
+WHERE j.job_id = ANY(:job_ids::text[])

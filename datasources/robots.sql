@@ -1,0 +1,60 @@
+-- name: columns
+r.robot_id, r.hostname, r.environment, {status} AS status, r.capabilities, r.cpu_percent, r.memory_mb,
+r.memory_percent, r.last_heartbeat, r.registered_at,
+coalesce(
+    (SELECT j.job_id FROM monitor.jobs j WHERE j.robot_id = r.robot_id AND j.status = 'claimed'
+     ORDER BY j.claimed_at DESC, j.job_id DESC LIMIT 1),
+    (SELECT r.reported_job_id WHERE NOT EXISTS (SELECT FROM monitor.jobs j WHERE j.job_id = r.reported_job_id))
+) AS current_job_id
+
+-- name: status
+-- Silence outweighs whatever the robot said last.
+CASE WHEN coalesce(r.last_heartbeat, r.registered_at) < now() - make_interval(secs => :offline_after)
+     THEN 'offline' ELSE r.status END
+
+-- name: matching
+FROM monitor.robots r
+WHERE TRUE
+  AND {status} = ANY(:statuses::text[])                                                     --? statuses
+  AND r.environment = :environment                                                          --? environment
+  AND :capability = ANY(r.capabilities)                                                     --? capability
+  AND (r.robot_id ILIKE :pattern OR r.hostname ILIKE :pattern)                              --? pattern
+
+-- name: robots_page
+-- One page of robots.
+SELECT {columns}
+{matching}
+  AND ({key}, r.robot_id) {beyond} (:start::text::{type}, :start_id::text)                  --? start
+  AND ({key}, r.robot_id) {within} (:stop::text::{type}, :stop_id::text)                    --? stop
+ORDER BY {key} {direction}, r.robot_id {direction}
+LIMIT :limit
+
+-- name: robots_count
+-- How many robots match.
+SELECT count(*) AS total
+{matching}
+
+-- name: robots_by_id
+-- The robots with these ids.
+SELECT {columns}
+FROM monitor.robots r
+WHERE r.robot_id = ANY(:robot_ids::text[])
+
+-- name: robots_today
+-- What each robot finished since `since`, and how long its runs took on average, in milliseconds.
+SELECT j.robot_id,
+       count(*) FILTER (WHERE j.status = 'completed') AS completed,
+       count(*) FILTER (WHERE j.status = 'failed') AS failed,
+       avg(j.duration_ms) FILTER (WHERE j.status IN ('completed', 'failed')) AS average_duration_ms
+FROM monitor.jobs j
+WHERE j.robot_id = ANY(:robot_ids::text[]) AND j.completed_at >= :since
+GROUP BY j.robot_id
+
+-- name: heartbeats_by_robot
+-- The newest heartbeats of each robot, newest first.
+SELECT h.robot_id, h.at, h.status, h.cpu_percent, h.memory_mb, h.memory_percent, h.job_id
+FROM unnest(:robot_ids::text[]) AS parent (key)
+CROSS JOIN LATERAL (
+    SELECT * FROM monitor.heartbeats h WHERE h.robot_id = parent.key ORDER BY h.at DESC LIMIT :last
+) h
+ORDER BY h.robot_id, h.at DESC
