@@ -1,0 +1,73 @@
+"""GraphiQL from our own origin: a page that loads nothing from elsewhere, and assets named by their content.
+
+`clients/graphiql` is its source, `make` builds it, the wheel carries it; without it the graph still answers.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from starlette.responses import HTMLResponse, PlainTextResponse, Response
+from starlette.routing import Mount
+from starlette.staticfiles import StaticFiles
+from starlette.types import Scope
+
+ASSETS = Path(__file__).parent / "graphiql_assets"
+
+# Monaco sets styles from its scripts, and brings its fonts and icons as data.
+_POLICY = "; ".join(
+    (
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self' 'unsafe-inline'",
+        "worker-src 'self'",
+        "font-src 'self' data:",
+        "img-src 'self' data:",
+        "connect-src 'self'",
+        "base-uri 'none'",
+        "form-action 'none'",
+        "frame-ancestors 'none'",
+    )
+)
+_HEADERS = {
+    "Content-Security-Policy": _POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-cache",
+    "Vary": "Accept",
+}
+
+
+def page(assets: Path = ASSETS) -> Response:
+    """The HTML of GraphiQL, or 503 in plain words where it is not built."""
+    try:
+        return HTMLResponse((assets / "index.html").read_bytes(), headers=_HEADERS)
+    except FileNotFoundError:
+        return PlainTextResponse(
+            "GraphiQL is not built: run `make graphiql`. The graph itself answers POST requests here.\n",
+            status_code=503,
+            headers={**_HEADERS, "Cache-Control": "no-store"},
+        )
+
+
+def asset_route(assets: Path = ASSETS) -> Mount:
+    """The route of the files that the page loads; to come before the one of /graphql itself."""
+    files = _HashedFiles(directory=assets / "assets", check_dir=False)
+    return Mount("/graphql/assets", app=files, name="graphiql_assets")
+
+
+class _HashedFiles(StaticFiles):
+    """Files whose names change with their content, so that a browser never has to ask again."""
+
+    def file_response(
+        self,
+        full_path: str | os.PathLike[str],
+        stat_result: os.stat_result,
+        scope: Scope,
+        status_code: int = 200,
+    ) -> Response:
+        response = super().file_response(full_path, stat_result, scope, status_code)
+        response.headers["Cache-Control"] = "public, max-age=31536000, immutable"
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        return response
