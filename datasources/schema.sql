@@ -1,0 +1,285 @@
+-- What the migrations make of an empty database; `make schema` writes it. Never edited by hand.
+
+CREATE SCHEMA monitor;
+
+CREATE FUNCTION monitor.log_job() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'monitor'
+    AS $$
+BEGIN
+    INSERT INTO monitor.events (kind, job_id, robot_id, workflow_id, environment, status, previous_status)
+    VALUES ('job', NEW.job_id, NEW.robot_id, NEW.workflow_id, NEW.environment, NEW.status,
+            CASE WHEN TG_OP = 'UPDATE' THEN OLD.status END);
+    RETURN NULL;
+END $$;
+
+CREATE FUNCTION monitor.log_node() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'monitor'
+    AS $$
+BEGIN
+    INSERT INTO monitor.events (kind, job_id, robot_id, position, workflow_id, environment, status, previous_status)
+    SELECT 'node', j.job_id, j.robot_id, NEW.position, j.workflow_id, j.environment, NEW.status,
+           CASE WHEN TG_OP = 'UPDATE' THEN OLD.status END
+    FROM monitor.jobs j WHERE j.job_id = NEW.job_id;
+    RETURN NULL;
+END $$;
+
+CREATE FUNCTION monitor.log_robot() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'monitor'
+    AS $$
+BEGIN
+    INSERT INTO monitor.events (kind, robot_id, environment, status, previous_status)
+    VALUES ('robot', NEW.robot_id, NEW.environment, NEW.status, CASE WHEN TG_OP = 'UPDATE' THEN OLD.status END);
+    RETURN NULL;
+END $$;
+
+CREATE FUNCTION monitor.record_source_error(source text, source_key text, code text, message text) RETURNS void
+    LANGUAGE sql
+    SET search_path TO 'pg_catalog', 'monitor'
+    AS $$
+    INSERT INTO monitor.source_errors AS e (source, source_key, code, message)
+    VALUES (source, source_key, code, left(message, 2000))
+    ON CONFLICT ON CONSTRAINT source_errors_pkey
+    DO UPDATE SET message = excluded.message, last_at = now(), times = e.times + 1
+$$;
+
+CREATE TABLE monitor.events (
+    seq bigint NOT NULL,
+    txid xid8 DEFAULT pg_current_xact_id() NOT NULL,
+    at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    kind text NOT NULL,
+    job_id text,
+    robot_id text,
+    "position" integer,
+    workflow_id text,
+    environment text NOT NULL,
+    status text NOT NULL,
+    previous_status text,
+    CONSTRAINT events_kind_check CHECK ((kind = ANY (ARRAY['job'::text, 'node'::text, 'robot'::text])))
+);
+
+COMMENT ON COLUMN monitor.events.txid IS 'the writing transaction: tells a reader whether a gap in seq can still be filled';
+
+ALTER TABLE monitor.events ALTER COLUMN seq ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME monitor.events_seq_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE monitor.healing_events (
+    healing_id bigint NOT NULL,
+    at timestamp with time zone DEFAULT now() NOT NULL,
+    job_id text NOT NULL,
+    node_id text NOT NULL,
+    tier text NOT NULL,
+    success boolean NOT NULL
+);
+
+ALTER TABLE monitor.healing_events ALTER COLUMN healing_id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME monitor.healing_events_healing_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE monitor.heartbeats (
+    robot_id text NOT NULL,
+    at timestamp with time zone NOT NULL,
+    status text NOT NULL,
+    cpu_percent double precision,
+    memory_mb double precision,
+    memory_percent double precision,
+    job_id text,
+    CONSTRAINT heartbeats_status_check CHECK ((status = ANY (ARRAY['idle'::text, 'busy'::text, 'offline'::text, 'failed'::text])))
+);
+
+CREATE TABLE monitor.jobs (
+    job_id text NOT NULL,
+    source text NOT NULL,
+    workflow_id text NOT NULL,
+    workflow_name text NOT NULL,
+    robot_id text,
+    environment text DEFAULT 'default'::text NOT NULL,
+    status text NOT NULL,
+    raw_status text NOT NULL,
+    priority integer DEFAULT 0 NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    claimed_at timestamp with time zone,
+    completed_at timestamp with time zone,
+    duration_ms double precision GENERATED ALWAYS AS ((EXTRACT(epoch FROM (completed_at - claimed_at)) * (1000)::numeric)) STORED,
+    queue_wait_ms double precision GENERATED ALWAYS AS ((EXTRACT(epoch FROM (claimed_at - created_at)) * (1000)::numeric)) STORED,
+    error_type text,
+    error_message text,
+    retry_count integer DEFAULT 0 NOT NULL,
+    max_retries integer,
+    progress_percent double precision,
+    current_node text,
+    CONSTRAINT jobs_progress_percent_check CHECK (((progress_percent >= (0)::double precision) AND (progress_percent <= (100)::double precision))),
+    CONSTRAINT jobs_status_check CHECK ((status = ANY (ARRAY['pending'::text, 'claimed'::text, 'completed'::text, 'failed'::text, 'cancelled'::text])))
+);
+
+COMMENT ON COLUMN monitor.jobs.source IS 'where it is known from: pgqueuer, dbos, or report for robots that tell us themselves';
+
+COMMENT ON COLUMN monitor.jobs.raw_status IS 'the status in the words of the source';
+
+CREATE TABLE monitor.migrations (
+    version integer NOT NULL,
+    name text NOT NULL,
+    checksum text NOT NULL,
+    applied_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+CREATE TABLE monitor.node_executions (
+    job_id text NOT NULL,
+    "position" integer NOT NULL,
+    node_id text NOT NULL,
+    node_type text NOT NULL,
+    status text NOT NULL,
+    started_at timestamp with time zone,
+    completed_at timestamp with time zone,
+    duration_ms double precision GENERATED ALWAYS AS ((EXTRACT(epoch FROM (completed_at - started_at)) * (1000)::numeric)) STORED,
+    error_type text,
+    error_message text,
+    retry_count integer DEFAULT 0 NOT NULL,
+    CONSTRAINT node_executions_status_check CHECK ((status = ANY (ARRAY['running'::text, 'completed'::text, 'failed'::text, 'cancelled'::text])))
+);
+
+COMMENT ON COLUMN monitor.node_executions."position" IS 'order of the step within its job, from 0; a node in a loop has several';
+
+CREATE TABLE monitor.robots (
+    robot_id text NOT NULL,
+    hostname text NOT NULL,
+    environment text DEFAULT 'default'::text NOT NULL,
+    status text DEFAULT 'idle'::text NOT NULL,
+    capabilities text[] DEFAULT '{}'::text[] NOT NULL,
+    queue_manager_id text,
+    cpu_percent double precision,
+    memory_mb double precision,
+    memory_percent double precision,
+    reported_job_id text,
+    last_heartbeat timestamp with time zone,
+    registered_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT robots_status_check CHECK ((status = ANY (ARRAY['idle'::text, 'busy'::text, 'offline'::text, 'failed'::text])))
+);
+
+COMMENT ON COLUMN monitor.robots.status IS 'what the robot said last; a silent robot is offline whatever stands here';
+
+COMMENT ON COLUMN monitor.robots.queue_manager_id IS 'the PgQueuer queue manager this robot works as; new at every start of it';
+
+COMMENT ON COLUMN monitor.robots.reported_job_id IS 'the job its last heartbeat named';
+
+CREATE TABLE monitor.source_errors (
+    source text NOT NULL,
+    source_key text NOT NULL,
+    code text NOT NULL,
+    message text NOT NULL,
+    first_at timestamp with time zone DEFAULT now() NOT NULL,
+    last_at timestamp with time zone DEFAULT now() NOT NULL,
+    times bigint DEFAULT 1 NOT NULL
+);
+
+CREATE TABLE monitor.sources (
+    name text NOT NULL,
+    version text NOT NULL,
+    attached_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+ALTER TABLE ONLY monitor.events
+    ADD CONSTRAINT events_pkey PRIMARY KEY (seq);
+
+ALTER TABLE ONLY monitor.healing_events
+    ADD CONSTRAINT healing_events_pkey PRIMARY KEY (healing_id);
+
+ALTER TABLE ONLY monitor.heartbeats
+    ADD CONSTRAINT heartbeats_pkey PRIMARY KEY (robot_id, at);
+
+ALTER TABLE ONLY monitor.jobs
+    ADD CONSTRAINT jobs_pkey PRIMARY KEY (job_id);
+
+ALTER TABLE ONLY monitor.migrations
+    ADD CONSTRAINT migrations_pkey PRIMARY KEY (version);
+
+ALTER TABLE ONLY monitor.node_executions
+    ADD CONSTRAINT node_executions_pkey PRIMARY KEY (job_id, "position");
+
+ALTER TABLE ONLY monitor.robots
+    ADD CONSTRAINT robots_pkey PRIMARY KEY (robot_id);
+
+ALTER TABLE ONLY monitor.robots
+    ADD CONSTRAINT robots_queue_manager_id_key UNIQUE (queue_manager_id);
+
+ALTER TABLE ONLY monitor.source_errors
+    ADD CONSTRAINT source_errors_pkey PRIMARY KEY (source, source_key, code);
+
+ALTER TABLE ONLY monitor.sources
+    ADD CONSTRAINT sources_pkey PRIMARY KEY (name);
+
+CREATE INDEX events_by_job ON monitor.events USING btree (job_id, seq) WHERE (job_id IS NOT NULL);
+
+CREATE INDEX events_by_robot ON monitor.events USING btree (robot_id, seq) WHERE (kind = 'robot'::text);
+
+CREATE INDEX events_by_time ON monitor.events USING btree (at, seq);
+
+CREATE INDEX healing_events_by_job ON monitor.healing_events USING btree (job_id);
+
+CREATE INDEX healing_events_by_time ON monitor.healing_events USING btree (at);
+
+CREATE INDEX jobs_by_completed_at ON monitor.jobs USING btree (COALESCE(completed_at, 'infinity'::timestamp with time zone), job_id);
+
+CREATE INDEX jobs_by_created_at ON monitor.jobs USING btree (created_at, job_id);
+
+CREATE INDEX jobs_by_duration ON monitor.jobs USING btree (COALESCE(duration_ms, ('-1'::integer)::double precision), job_id);
+
+CREATE INDEX jobs_by_environment ON monitor.jobs USING btree (environment, created_at, job_id);
+
+CREATE INDEX jobs_by_error_type ON monitor.jobs USING btree (error_type, created_at, job_id) WHERE (error_type IS NOT NULL);
+
+CREATE INDEX jobs_by_robot ON monitor.jobs USING btree (robot_id, created_at, job_id) WHERE (robot_id IS NOT NULL);
+
+CREATE INDEX jobs_by_source ON monitor.jobs USING btree (source, created_at, job_id);
+
+CREATE INDEX jobs_by_status ON monitor.jobs USING btree (status, created_at, job_id);
+
+CREATE INDEX jobs_by_workflow ON monitor.jobs USING btree (workflow_id, created_at, job_id);
+
+CREATE INDEX jobs_finished_by_robot ON monitor.jobs USING btree (robot_id, completed_at) WHERE (completed_at IS NOT NULL);
+
+CREATE INDEX jobs_running ON monitor.jobs USING btree (robot_id, claimed_at, job_id) WHERE (status = 'claimed'::text);
+
+CREATE INDEX jobs_search_error ON monitor.jobs USING gin (error_message monitor.gin_trgm_ops) WHERE (error_message IS NOT NULL);
+
+CREATE INDEX jobs_search_workflow ON monitor.jobs USING gin (workflow_name monitor.gin_trgm_ops);
+
+CREATE INDEX robots_by_environment ON monitor.robots USING btree (environment, robot_id);
+
+CREATE INDEX robots_by_hostname ON monitor.robots USING btree (hostname, robot_id);
+
+CREATE INDEX robots_by_last_heartbeat ON monitor.robots USING btree (COALESCE(last_heartbeat, registered_at), robot_id);
+
+CREATE TRIGGER log_insert AFTER INSERT ON monitor.jobs FOR EACH ROW WHEN ((current_setting('monitor.backfill'::text, true) IS DISTINCT FROM 'on'::text)) EXECUTE FUNCTION monitor.log_job();
+
+CREATE TRIGGER log_insert AFTER INSERT ON monitor.node_executions FOR EACH ROW WHEN ((current_setting('monitor.backfill'::text, true) IS DISTINCT FROM 'on'::text)) EXECUTE FUNCTION monitor.log_node();
+
+CREATE TRIGGER log_insert AFTER INSERT ON monitor.robots FOR EACH ROW WHEN ((current_setting('monitor.backfill'::text, true) IS DISTINCT FROM 'on'::text)) EXECUTE FUNCTION monitor.log_robot();
+
+CREATE TRIGGER log_update AFTER UPDATE OF status ON monitor.jobs FOR EACH ROW WHEN ((old.status <> new.status)) EXECUTE FUNCTION monitor.log_job();
+
+CREATE TRIGGER log_update AFTER UPDATE OF status ON monitor.node_executions FOR EACH ROW WHEN ((old.status <> new.status)) EXECUTE FUNCTION monitor.log_node();
+
+CREATE TRIGGER log_update AFTER UPDATE OF status ON monitor.robots FOR EACH ROW WHEN ((old.status <> new.status)) EXECUTE FUNCTION monitor.log_robot();
+
+ALTER TABLE ONLY monitor.healing_events
+    ADD CONSTRAINT healing_events_job_id_fkey FOREIGN KEY (job_id) REFERENCES monitor.jobs(job_id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY monitor.heartbeats
+    ADD CONSTRAINT heartbeats_robot_id_fkey FOREIGN KEY (robot_id) REFERENCES monitor.robots(robot_id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY monitor.node_executions
+    ADD CONSTRAINT node_executions_job_id_fkey FOREIGN KEY (job_id) REFERENCES monitor.jobs(job_id) ON DELETE CASCADE;
