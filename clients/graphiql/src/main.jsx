@@ -8,6 +8,7 @@ import 'graphiql/style.css';
 import '@graphiql/plugin-explorer/style.css';
 
 import { examples } from './examples.js';
+import './page.css';
 
 const fetcher = createGraphiQLFetcher({
   url: window.location.pathname, // the graph answers where its page is, whatever root it is mounted under
