@@ -1,0 +1,35 @@
+-- name: configure
+-- What the session may take for itself: history is not a transition, and nothing waits for a lock for long.
+SELECT set_config('monitor.backfill', 'on', true), set_config('lock_timeout', '10s', true),
+       set_config('maintenance_work_mem', '256MB', true), set_config('search_path', 'pg_catalog', true),
+       set_config('statement_timeout', '0', true)
+
+-- name: claim_seeding
+SELECT pg_try_advisory_xact_lock(hashtext('casare-monitor seed'))
+
+-- name: seeded
+SELECT EXISTS (SELECT FROM monitor.jobs WHERE source = :source AND starts_with(job_id, :prefix))
+
+-- name: last_robot_number
+SELECT coalesce(max(substring(robot_id FROM '^robot-([0-9]{1,8})$')::integer), 0) FROM monitor.robots
+
+-- name: no_jobs
+SELECT NOT EXISTS (SELECT FROM monitor.jobs)
+
+-- name: lock_jobs
+LOCK TABLE monitor.jobs IN ACCESS EXCLUSIVE MODE
+
+-- name: renew_tables
+-- A table made anew by this transaction can be filled with rows that are frozen already.
+TRUNCATE monitor.jobs, monitor.node_executions, monitor.healing_events
+
+-- name: indexes
+-- The indexes that no constraint needs.
+SELECT indexrelid::regclass::text AS name, pg_get_indexdef(indexrelid) AS definition
+FROM pg_index
+WHERE indrelid = 'monitor.jobs'::regclass
+  AND NOT EXISTS (SELECT FROM pg_constraint WHERE conindid = indexrelid)
+ORDER BY indexrelid
+
+-- name: analyze
+ANALYZE monitor.robots, monitor.heartbeats, monitor.jobs, monitor.node_executions, monitor.healing_events
