@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from random import Random
 from typing import NamedTuple
 
-from datasources.seed.binary_copy import columns, text, timestamp
+from datasources.seed.binary_copy import NULL, columns, text, timestamp
 from datasources.seed.fleet import SECOND, Robot
 from datasources.seed.runs import JOB_COLUMNS, Run
 
@@ -18,12 +18,12 @@ _LONGEST_WAIT = 300 * SECOND
 
 
 class Job(NamedTuple):
-    """A job whose steps are told; times in microseconds since Postgres' epoch."""
+    """A job that a robot claimed; times in microseconds since Postgres' epoch."""
 
     job_id: str
     run: Run
     created_at: int
-    claimed_at: int | None
+    claimed_at: int
     completed_at: int | None
 
     def row(self) -> bytes:
@@ -57,7 +57,7 @@ def ended_jobs(
             times = _TIMES.pack(8, created_at, 8, claimed_at, 8, completed_at)
             newest.append(Job(job_id, run, created_at, claimed_at, completed_at))
         else:
-            times = timestamp(created_at) + timestamp(None) + timestamp(claimed_at)
+            times = timestamp(created_at) + NULL + timestamp(claimed_at)
         yield _ROW + text(job_id) + times + encoded
 
 
@@ -74,7 +74,11 @@ def claimed_jobs(
     return jobs
 
 
-def pending_jobs(random: Random, runs: list[Run], names: Iterator[str], count: int, now: int) -> list[Job]:
-    """Jobs that no robot has claimed yet."""
+def pending_jobs(
+    random: Random, runs: list[Run], names: Iterator[str], count: int, now: int
+) -> Iterator[bytes]:
+    """Rows of jobs that no robot has claimed yet."""
     ages = sorted((int(random.random() ** 2 * _LONGEST_WAIT) for _ in range(count)), reverse=True)
-    return [Job(next(names), random.choice(runs).waiting(), now - age, None, None) for age in ages]
+    for age, job_id in zip(ages, names, strict=False):
+        times = timestamp(now - age) + NULL + NULL
+        yield _ROW + text(job_id) + times + random.choice(runs).waiting().encoded()

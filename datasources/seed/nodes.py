@@ -33,7 +33,8 @@ _ROW = columns(len(NODE_COLUMNS))
 _TIMES = struct.Struct(">iqiq")
 _TIERS = ("heuristic", "anchor", "vision")
 _TIER_SHARES = (70, 20, 10)
-_SPLITS = 64
+_HEALED = 0.06
+_DIVISIONS = 64
 
 _ENDINGS = {
     JobStatus.COMPLETED: NodeStatus.COMPLETED,
@@ -43,43 +44,53 @@ _ENDINGS = {
 }
 
 
-def node_rows(random: Random, jobs: Iterable[Job], now: int) -> Iterator[bytes]:
-    """The rows of the jobs' steps, which fill the time from claim to end, or to now."""
-    # How a run's time is divided: where each step ends, as running totals of uneven shares.
-    splits = [
-        [0.0, *accumulate(random.gammavariate(1.2, 1.0) for _ in range(NODES_A_RUN))] for _ in range(_SPLITS)
-    ]
-    for job in jobs:
-        run = job.run
-        if job.claimed_at is None:
-            continue
-        split = splits[int(random.random() * _SPLITS)]
-        end = now if job.completed_at is None else job.completed_at
-        scale = (end - job.claimed_at) / split[run.nodes]
-        moments = [job.claimed_at + int(share * scale) for share in split[: run.nodes + 1]]
-        start = _ROW + text(job.job_id)
-        application, last = run.workflow.application, run.nodes - 1
-        for position in range(last):
-            times = _TIMES.pack(8, moments[position], 8, moments[position + 1])
-            yield start + times + _completed(application, position)
-        completed = timestamp(job.completed_at)
-        ending = _described(run.last_node, last, _ENDINGS[run.status], run.error_type, run.error_message)
-        yield start + timestamp(moments[last]) + completed + ending
+class Steps:
+    """The steps of jobs that a robot claimed: they fill the time from claim to end, or to now."""
 
+    def __init__(self, random: Random, now: int) -> None:
+        self._random = random
+        self._now = now
+        # Ways to divide a run's time into uneven steps, as running totals.
+        self._divisions = [
+            [0.0, *accumulate(random.gammavariate(1.2, 1.0) for _ in range(NODES_A_RUN))]
+            for _ in range(_DIVISIONS)
+        ]
 
-def healing_events(random: Random, jobs: Iterable[Job]) -> Iterator[Healing]:
-    """Repairs of selectors: jobs that failed over a missing element were beyond it, a few were saved."""
-    for job in jobs:
-        application, claimed_at, completed_at = job.run.workflow.application, job.claimed_at, job.completed_at
-        if not application.heals or claimed_at is None or completed_at is None:
-            continue
-        tier = random.choices(_TIERS, _TIER_SHARES)[0]
-        if job.run.error_type == "ElementNotFoundError":
-            yield moment(completed_at), job.job_id, job.run.last_node.node_id, tier, False
-        elif random.random() < 0.06:
-            at = claimed_at + int((completed_at - claimed_at) * random.random())
-            node = application.node(random.randrange(len(application.opening), job.run.nodes - 1))
-            yield moment(at), job.job_id, node.node_id, tier, True
+    def rows(self, jobs: Iterable[Job]) -> Iterator[bytes]:
+        """A row for each step."""
+        for job in jobs:
+            run, moments = job.run, self._moments(job)
+            start, last = _ROW + text(job.job_id), run.nodes - 1
+            for position in range(last):
+                times = _TIMES.pack(8, moments[position], 8, moments[position + 1])
+                yield start + times + _completed(run.workflow.application, position)
+            times = timestamp(moments[last]) + timestamp(job.completed_at)
+            ending = _described(run.last_node, last, _ENDINGS[run.status], run.error_type, run.error_message)
+            yield start + times + ending
+
+    def healing_events(self, jobs: Iterable[Job]) -> Iterator[Healing]:
+        """Repairs of selectors: jobs that failed over a missing element were beyond it, a few were saved."""
+        for job in jobs:
+            run, application = job.run, job.run.workflow.application
+            if not application.heals:
+                continue
+            tier = self._random.choices(_TIERS, _TIER_SHARES)[0]
+            if run.error_type == "ElementNotFoundError":
+                position, node = run.nodes - 1, run.last_node
+            elif run.status is JobStatus.COMPLETED and self._random.random() < _HEALED:
+                position = self._random.randrange(len(application.opening), run.nodes - 1)
+                node = application.node(position)
+            else:
+                continue
+            at = moment(self._moments(job)[position + 1])
+            yield at, job.job_id, node.node_id, tier, run.status is JobStatus.COMPLETED
+
+    def _moments(self, job: Job) -> list[int]:
+        claimed_at, count = job.claimed_at, job.run.nodes
+        division = self._divisions[job.created_at % _DIVISIONS]
+        end = self._now if job.completed_at is None else job.completed_at
+        pace = (end - claimed_at) / division[count]
+        return [claimed_at + int(share * pace) for share in division[: count + 1]]
 
 
 @cache

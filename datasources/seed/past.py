@@ -9,7 +9,7 @@ from random import Random
 
 from datasources.seed.fleet import SECOND, Assignment, draw_robots, heartbeats, robot_row
 from datasources.seed.jobs import Job, claimed_jobs, ended_jobs, pending_jobs
-from datasources.seed.nodes import Healing, healing_events, node_rows
+from datasources.seed.nodes import Healing, Steps
 from datasources.seed.rhythm import arrivals
 from datasources.seed.runs import draw_runs
 from datasources.statuses import RobotStatus
@@ -38,12 +38,12 @@ class Past:
         self._runs = draw_runs(random, fleet, jobs)
         names = self._names(self._ended + 1, jobs)
         self._claimed = claimed_jobs(random, self._runs, names, busy, now)
-        self._pending = pending_jobs(random, self._runs, names, waiting, now)
+        self._pending = list(pending_jobs(random, self._runs, names, waiting, now))
+        self._steps = Steps(random, now)
         self._newest: deque[Job] = deque(maxlen=max(1000, jobs // 100))
         work = {
             robot.robot_id: Assignment(job.job_id, job.claimed_at)
             for robot, job in zip(busy, self._claimed, strict=True)
-            if job.claimed_at is not None
         }
         beats = [list(heartbeats(random, robot, work.get(robot.robot_id), now)) for robot in fleet]
         self.robots = [robot_row(robot, mine[0]) for robot, mine in zip(fleet, beats, strict=True)]
@@ -55,7 +55,8 @@ class Past:
         names = self._names(1, self._ended)
         deal = self._random("jobs")
         yield from ended_jobs(deal, self._runs, names, created=created, now=self._now, newest=self._newest)
-        yield from (job.row() for job in chain(self._claimed, self._pending))
+        yield from (job.row() for job in self._claimed)
+        yield from self._pending
 
     @property
     def node_count(self) -> int:
@@ -64,11 +65,11 @@ class Past:
 
     def node_rows(self) -> Iterator[bytes]:
         """The steps of the newest jobs; known once `job_rows` is used up."""
-        return node_rows(self._random("nodes"), self._detailed(), self._now)
+        return self._steps.rows(self._detailed())
 
     def healing_events(self) -> list[Healing]:
         """The repairs among those steps."""
-        return list(healing_events(self._random("healing"), self._newest))
+        return list(self._steps.healing_events(self._newest))
 
     def _detailed(self) -> Iterator[Job]:
         return chain(self._newest, self._claimed)
@@ -78,5 +79,5 @@ class Past:
         return (f"{prefix}{number:08d}" for number in range(first, last + 1))
 
     def _random(self, part: str) -> Random:
-        # Each part draws from its own sequence, so that one may change without the others.
+        # Sequences of their own, for these are drawn from in turns.
         return Random(f"{self._seed} {part}")  # noqa: S311  # an invented past keeps no secret
