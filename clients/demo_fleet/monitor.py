@@ -44,23 +44,23 @@ class Reporter:
         }
         self._process = psutil.Process()
 
-    async def run(self, stop: asyncio.Event) -> None:
-        """Register and send heartbeats until told to stop, the last one saying offline."""
+    async def run(self, ended: asyncio.Event) -> None:
+        """Register and send heartbeats until the work has ended, the last one saying offline."""
         self._process.cpu_percent()  # the first call only starts the measurement
         failures = 0
-        while not stop.is_set():
+        while not ended.is_set():
             try:
                 async with self._client() as session:
                     await self._register(session)
                     failures = 0
-                    await self._beat(session, stop)
+                    await self._beat(session, ended)
             except (TransportError, httpx.HTTPError, TimeoutError, RobotRefused) as error:
                 failures += 1
                 pause = min(_LONGEST_BACKOFF_SECONDS, 2.0**failures)
                 if failures == 1:
                     reason = str(error) or type(error).__name__
                     print(f"{self._robot_id} is not heard: {reason}; works on and retries", flush=True)
-                await _wait(stop, pause)
+                await _wait(ended, pause)
 
     def _client(self) -> Client:
         token = os.environ.get("CASARE_TOKEN")
@@ -73,10 +73,10 @@ class Reporter:
         if refusal := answer["registerRobot"]["refusal"]:
             raise RobotRefused(f"{refusal['code']}: {refusal['message']}")
 
-    async def _beat(self, session: AsyncClientSession, stop: asyncio.Event) -> None:
-        while not stop.is_set():
+    async def _beat(self, session: AsyncClientSession, ended: asyncio.Event) -> None:
+        while not ended.is_set():
             await self._send(session, "IDLE" if activity.job_id is None else "BUSY")
-            await _wait(stop, HEARTBEAT_SECONDS)
+            await _wait(ended, HEARTBEAT_SECONDS)
         await self._send(session, "OFFLINE")
 
     async def _send(self, session: AsyncClientSession, status: str) -> None:
@@ -100,8 +100,8 @@ def _request(operation: str, variables: object) -> GraphQLRequest:
     return GraphQLRequest(_DOCUMENT, operation_name=operation, variable_values={"input": variables})
 
 
-async def _wait(stop: asyncio.Event, seconds: float) -> None:
+async def _wait(ended: asyncio.Event, seconds: float) -> None:
     try:
-        await asyncio.wait_for(stop.wait(), timeout=seconds)
+        await asyncio.wait_for(ended.wait(), timeout=seconds)
     except TimeoutError:
         return

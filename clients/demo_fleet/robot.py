@@ -29,7 +29,9 @@ from clients.demo_fleet.workflows import WORKFLOWS
 from clients.demo_fleet.workflows.desk import folder_of
 
 _SILENCE = timedelta(seconds=20)
+_LOOK_AGAIN = timedelta(seconds=5)
 _RESULT_POLL_SECONDS = 1.0
+_ABOUT_JOBS = ("Exception encountered in", "Step being automatically retried", "Asyncio task cancelled")
 
 
 class OneAtATime(QueueManager):
@@ -74,13 +76,13 @@ async def handle(job: Job, context: Context, home_queue: str) -> None:
 
 async def run(dsn: str, url: str, robot_id: str, environment: str) -> None:
     """Work until SIGTERM, SIGINT or the end of the supervisor."""
-    stop = asyncio.Event()
+    stop, ended = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
 
     DBOS(config=dbos_config(dsn, f"{robot_id}/{os.getpid()}"))
-    logging.getLogger("dbos").addFilter(_troubles_only)
+    logging.getLogger("dbos").addFilter(_of_itself)
     DBOS.listen_queues([robot_id])
     await asyncio.to_thread(DBOS.launch)
     await DBOS.register_queue_async(robot_id, on_conflict="always_update")
@@ -96,24 +98,24 @@ async def run(dsn: str, url: str, robot_id: str, environment: str) -> None:
 
             reporter = Reporter(url, robot_id, environment, list(WORKFLOWS), str(worker.queue_manager_id))
             async with asyncio.TaskGroup() as group:
-                group.create_task(reporter.run(stop))
+                group.create_task(reporter.run(ended))
                 group.create_task(_lead_out(worker, stop))
                 await worker.run(
+                    dequeue_timeout=_LOOK_AGAIN,
                     batch_size=1,
                     max_concurrent_tasks=2,
                     heartbeat_timeout=_SILENCE,
                     shutdown_on_listener_failure=True,
                 )
+                ended.set()
                 stop.set()
     finally:
         await asyncio.to_thread(DBOS.destroy)
 
 
-def _troubles_only(record: logging.LogRecord) -> bool:
-    """Whether DBOS speaks of itself: a job that fails or tries again is told by the monitor, not by a log."""
-    return not record.getMessage().startswith(
-        ("Exception encountered in", "Step being automatically retried")
-    )
+def _of_itself(record: logging.LogRecord) -> bool:
+    """Whether DBOS speaks of itself: how a job goes is told by the monitor, not by a log."""
+    return not record.getMessage().startswith(_ABOUT_JOBS)
 
 
 async def _lead_out(worker: QueueManager, stop: asyncio.Event) -> None:
