@@ -14,22 +14,23 @@ it.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import secrets
 import shutil
 import subprocess
 import sys
 import tempfile
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TypedDict
 
-import psutil
-
 if sys.platform != "win32":
     import pwd
+
+_log = logging.getLogger(__name__)
 
 USER = DATABASE = "casare"
 _ACCOUNT = "casare-postgres"
@@ -61,9 +62,9 @@ class _RunAs(TypedDict, total=False):
 class State:
     """What is remembered about a cluster between starts."""
 
-    directory: str
     port: int
     password: str = field(repr=False)
+    elsewhere: str | None = None
 
     @property
     def dsn(self) -> str:
@@ -89,7 +90,7 @@ def read_state(data_dir: Path) -> State | None:
         raise EmbeddedPostgresError(f"{data_dir / 'postgres.json'} is damaged") from error
 
 
-def write_state(data_dir: Path, state: State) -> None:
+def _remember(data_dir: Path, state: State) -> None:
     """Remember, whole or not at all."""
     fresh = data_dir / "postgres.json.new"
     fresh.unlink(missing_ok=True)
@@ -105,17 +106,19 @@ class Cluster:
         self._durable = durable
         self._account = _account() if os.geteuid() == 0 else None
         state = read_state(data_dir)
-        self.directory = Path(state.directory) if state else self._place()
+        home = Path(state.elsewhere or data_dir) if state else self._home()
+        self.directory = home / "postgres"
         self._programs = self._reachable_programs()
-        if not (self.directory / "PG_VERSION").exists():
-            state = State(str(self.directory), 0, secrets.token_urlsafe(24))
-            self._make(state)
-        if state is None:
+        made = (self.directory / "PG_VERSION").exists()
+        if state is None and made:
             raise EmbeddedPostgresError(
                 f"{self.directory} has lost its {data_dir / 'postgres.json'} and with it the password:"
                 " bring that file back, or move the directory away to start afresh"
             )
-        self.state = state
+        elsewhere = None if home == data_dir else str(home)
+        self.state = state or State(0, secrets.token_urlsafe(24), elsewhere)
+        if not made:
+            self._make()
         self._refuse_other_version()
 
     @property
@@ -131,43 +134,31 @@ class Cluster:
         kept = ("PATH", "LD_LIBRARY_PATH", "TMPDIR")
         return {"LC_ALL": "C"} | {name: os.environ[name] for name in kept if name in os.environ}
 
-    def command(self, port: int) -> list[str]:
+    def move_to(self, port: int) -> None:
+        """Serve on this port from now on."""
+        if port != self.state.port:
+            self.state = replace(self.state, port=port)
+            _remember(self.data_dir, self.state)
+
+    def command(self) -> list[str]:
         """The server's command line."""
-        settings = _SETTINGS | {"port": str(port)} | ({} if self._durable else _CARELESS)
+        settings = _SETTINGS | {"port": str(self.state.port)} | ({} if self._durable else _CARELESS)
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         return [str(self._programs / "bin/postgres"), "-D", str(self.directory), *options]
 
-    def processes(self) -> list[psutil.Process]:
-        """Every process that works in this cluster, the postmaster first where there is one."""
-        found = []
-        for process in psutil.process_iter(["name"]):
-            if not (process.info["name"] or "").startswith("postgres"):
-                continue
-            try:
-                if Path(process.cwd()) == self.directory.resolve():
-                    found.append(process)
-            except (psutil.NoSuchProcess, psutil.AccessDenied):
-                continue
-        return sorted(found, key=lambda process: process.pid != self._postmaster_pid())
-
-    def postmaster(self) -> psutil.Process | None:
-        """The server that runs over this cluster, whoever started it."""
-        return next((found for found in self.processes() if found.pid == self._postmaster_pid()), None)
-
-    def _postmaster_pid(self) -> int | None:
-        try:
-            return int((self.directory / "postmaster.pid").read_text(encoding="utf-8").splitlines()[0])
-        except (FileNotFoundError, IndexError, ValueError):
-            return None
-
-    def _place(self) -> Path:
+    def _home(self) -> Path:
         if self._may('cd "$0"', self.data_dir):
-            return self.data_dir / "postgres"
+            return self.data_dir
         for parent in (Path("/var/lib"), Path(tempfile.gettempdir())):
             if os.access(parent, os.W_OK) and self._may('cd "$0"', parent):
                 home = Path(tempfile.mkdtemp(prefix="casare-monitor-", dir=parent))
-                self._give(home)
-                return home / "postgres"
+                home.chmod(0o711)
+                _log.warning(
+                    "Postgres cannot work in %s as another account than root: it does in %s",
+                    self.data_dir,
+                    home,
+                )
+                return home
         raise EmbeddedPostgresError(
             f"the account that runs Postgres can walk neither to {self.data_dir} nor to a directory outside:"
             " set CASARE_DATA_DIR to a directory below open ones, or run as an ordinary user"
@@ -190,17 +181,24 @@ class Cluster:
     def _may(self, what: str, path: Path) -> bool:
         if self._account is None:
             return True
-        done = subprocess.run(  # noqa: S603
-            ["/bin/sh", "-c", what, str(path)],
-            cwd="/",
-            capture_output=True,
-            timeout=10,
-            check=False,
-            **self.run_as,
-        )
+        try:
+            done = subprocess.run(  # noqa: S603
+                ["/bin/sh", "-c", what, str(path)],
+                cwd="/",
+                env=self.environment,
+                capture_output=True,
+                timeout=10,
+                check=False,
+                **self.run_as,
+            )
+        except PermissionError as error:
+            raise EmbeddedPostgresError(
+                "Postgres refuses to run as root, and this root may not become another account:"
+                " run as an ordinary user, or set DATABASE_URL"
+            ) from error
         return done.returncode == 0
 
-    def _make(self, state: State) -> None:
+    def _make(self) -> None:
         fresh = self.directory.with_name("postgres.new")
         if fresh.exists():
             shutil.rmtree(fresh)
@@ -209,7 +207,7 @@ class Cluster:
         password = fresh.with_name("postgres.password")
         password.unlink(missing_ok=True)
         try:
-            _write_secret(password, state.password)
+            _write_secret(password, self.state.password)
             self._give(password)
             options = [
                 f"--username={USER}",
@@ -229,7 +227,7 @@ class Cluster:
             password.unlink(missing_ok=True)
         single = ["--single", "-D", str(fresh), "-c", "exit_on_error=on", "postgres"]
         self._run("postgres", *single, stdin=f"CREATE DATABASE {DATABASE};\n")
-        write_state(self.data_dir, state)
+        _remember(self.data_dir, self.state)
         fresh.rename(self.directory)
 
     def _run(self, program: str, *options: str, stdin: str = "") -> None:

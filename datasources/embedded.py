@@ -12,14 +12,10 @@ import logging
 import os
 import secrets
 import signal
-import socket
-import struct
 import subprocess
 import sys
 import threading
 import time
-from contextlib import suppress
-from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from types import TracebackType
@@ -27,7 +23,15 @@ from typing import Self
 
 import psutil
 
-from datasources.cluster import DATABASE, USER, Cluster, EmbeddedPostgresError, read_state, write_state
+from datasources.cluster import (
+    DATABASE,
+    USER,
+    Cluster,
+    EmbeddedPostgresError,
+    State,
+    read_state,
+)
+from datasources.postmaster import Answer, end, ended, free_port, knock, postmaster_pid, processes
 
 if sys.platform != "win32":
     import fcntl
@@ -37,7 +41,6 @@ __all__ = ["EmbeddedPostgres", "EmbeddedPostgresError", "running_dsn"]
 _log = logging.getLogger(__name__)
 
 _PROBE_SECONDS = 2.0
-_PROBE_TIMEOUT_SECONDS = 3.0
 _SILENT_PROBES = 3
 _START_SECONDS = 60.0
 _LONGEST_BACKOFF_SECONDS = 30.0
@@ -86,7 +89,10 @@ class EmbeddedPostgres:
             self._owner = os.getpid()
             self._stopping.clear()
             self._cluster = Cluster(self._data_dir, durable=self._durable)
-            self._process = self._adopt(self._cluster) or self._launch(self._cluster)
+            self._process = self._adopt(self._cluster)
+            if self._process is None:
+                self._cluster.move_to(free_port(self._cluster.state.port))
+                self._process = self._launch(self._cluster)
         except OSError as error:
             self._release()
             raise EmbeddedPostgresError(f"no embedded Postgres in {self._data_dir}: {error}") from error
@@ -105,8 +111,10 @@ class EmbeddedPostgres:
         self._stopping.set()
         if self._supervisor is not None:
             self._supervisor.join(timeout=30)
-        if self._process is not None:
-            _end(self._process)
+        if self._process is not None and self._cluster is not None:
+            end(self._process)
+            for remains in processes(self._cluster.directory):
+                end(remains, signal.SIGKILL)
         self._release()
         atexit.unregister(self.stop)
 
@@ -117,29 +125,25 @@ class EmbeddedPostgres:
             self._lock = None
 
     def _adopt(self, cluster: Cluster) -> psutil.Process | None:
-        orphan = cluster.postmaster()
+        pid = postmaster_pid(cluster.directory)
+        orphan = next((found for found in processes(cluster.directory) if found.pid == pid), None)
         if orphan is None:
             return None
-        if _answer(cluster.state.port) == b"R":
+        if _answer(cluster.state) is Answer.READY:
             _log.warning("took over a Postgres whose owner died, process %d", orphan.pid)
             return orphan
         _log.warning("ending a Postgres whose owner died and which does not answer, process %d", orphan.pid)
-        _end(orphan)
+        end(orphan, signal.SIGQUIT)
         return None
 
     def _launch(self, cluster: Cluster) -> psutil.Process:
-        for remains in cluster.processes():
-            _end(remains, signal.SIGKILL)
-        port = cluster.state.port
-        if self._supervisor is None and not _free(port):
-            port = _free_port()
-            cluster.state = replace(cluster.state, port=port)
-            write_state(self._data_dir, cluster.state)
+        for remains in processes(cluster.directory):
+            end(remains, signal.SIGKILL)
         path = self._data_dir / "postgres.log"
         with open(path, "ab", opener=lambda name, flags: os.open(name, flags, 0o600)) as log:
             said_before = log.tell()
             process = psutil.Popen(
-                cluster.command(port),
+                cluster.command(),
                 cwd="/",
                 env=cluster.environment,
                 stdin=subprocess.DEVNULL,
@@ -149,17 +153,26 @@ class EmbeddedPostgres:
                 start_new_session=True,
                 **cluster.run_as,
             )
-        deadline = time.monotonic() + _START_SECONDS
-        while not _ended(process):
-            answer = _answer(port)
-            if answer == b"R":
+        try:
+            if self._wait_until_ready(cluster, process):
                 return process
-            if answer == b"E":
+        except BaseException:
+            end(process, signal.SIGQUIT)
+            raise
+        end(process, signal.SIGQUIT)
+        raise EmbeddedPostgresError(f"Postgres did not start:\n{_last_lines(path, said_before)}")
+
+    def _wait_until_ready(self, cluster: Cluster, process: psutil.Process) -> bool:
+        deadline = time.monotonic() + _START_SECONDS
+        while not ended(process) and time.monotonic() < deadline and not self._stopping.wait(0.05):
+            answer = _answer(cluster.state)
+            # Somebody else's server could answer on this port: only the pid tells ours.
+            if answer is Answer.READY and postmaster_pid(cluster.directory, ready=True) == process.pid:
+                return True
+            if answer is Answer.NOT_NOW:
                 # It replays its log after a crash: slow is not stuck.
                 deadline = time.monotonic() + _START_SECONDS
-            if time.monotonic() > deadline or self._stopping.wait(0.05):
-                _end(process, signal.SIGQUIT)
-        raise EmbeddedPostgresError(f"Postgres did not start:\n{_last_lines(path, said_before)}")
+        return False
 
     def _supervise(self) -> None:
         silent = 0
@@ -167,13 +180,13 @@ class EmbeddedPostgres:
             cluster, process = self._cluster, self._process
             if cluster is None or process is None:
                 return
-            if not _ended(process):
-                silent = 0 if _answer(cluster.state.port) else silent + 1
+            if not ended(process):
+                silent = silent + 1 if _answer(cluster.state) is Answer.SILENCE else 0
                 self._bound_log()
                 if silent < _SILENT_PROBES:
                     continue
                 _log.error("Postgres did not answer %d probes in a row: ending it", silent)
-                _end(process, signal.SIGQUIT)
+                end(process, signal.SIGQUIT)
             silent = 0
             self._restart(cluster)
 
@@ -206,12 +219,12 @@ def running_dsn(data_dir: Path) -> str | None:
             return None
     except OSError as error:
         raise EmbeddedPostgresError(f"no embedded Postgres in {data_dir}: {error}") from error
-    return state.dsn if _answer(state.port) == b"R" else None
+    return state.dsn if _answer(state) is Answer.READY else None
 
 
 def _make_private(data_dir: Path) -> None:
     if not data_dir.exists():
-        data_dir.mkdir(parents=True)
+        data_dir.mkdir(parents=True, exist_ok=True)
         # Root's Postgres runs under another account, which must be able to pass, though not to look.
         data_dir.chmod(0o711 if os.geteuid() == 0 else 0o700)
 
@@ -248,56 +261,8 @@ def _owned(data_dir: Path) -> bool:
         os.close(lock)
 
 
-def _answer(port: int) -> bytes:
-    """What is said to a client who knocks: R come in, E not now, and nothing when it is dead or hung."""
-    parameters = b"user\0%b\0database\0%b\0\0" % (USER.encode(), DATABASE.encode())
-    knock = struct.pack("!ii", 8 + len(parameters), 3 << 16) + parameters
-    try:
-        with socket.create_connection(("127.0.0.1", port), timeout=_PROBE_TIMEOUT_SECONDS) as client:
-            client.sendall(knock)
-            return client.recv(1)
-    except OSError:
-        return b""
-
-
-def _free(port: int) -> bool:
-    with socket.socket() as listener:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listener.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-        return port != 0
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
-
-
-def _ended(process: psutil.Process) -> bool:
-    try:
-        process.wait(timeout=0)
-    except psutil.TimeoutExpired:
-        with suppress(psutil.NoSuchProcess):
-            return process.status() == psutil.STATUS_ZOMBIE
-    return True
-
-
-def _end(process: psutil.Process, first: signal.Signals = signal.SIGINT) -> None:
-    """Fast shutdown, then immediate, then none asked; starting with a later one where haste is due."""
-    patience = {signal.SIGINT: 10, signal.SIGQUIT: 5, signal.SIGKILL: 5}
-    for number in list(patience)[list(patience).index(first) :]:
-        try:
-            process.send_signal(number)
-            process.wait(timeout=patience[number])
-        except psutil.TimeoutExpired:
-            continue
-        except psutil.NoSuchProcess:
-            return
-        return
+def _answer(state: State) -> Answer:
+    return knock(state.port, USER, DATABASE)
 
 
 def _last_lines(path: Path, start: int) -> str:

@@ -7,8 +7,10 @@ pg_catalog is on the search path.
 MigrationError
 ├── UnsupportedPostgres   the server is too old
 ├── NewerDatabase         the database was migrated by a later program
+├── ForeignSchema         a schema `monitor` that is not ours
 ├── EditedMigration       a file that was applied is not what it was
 ├── MigrationLocked       another runner is at it, for longer than one waits
+├── ExtensionInUse        an extension that came with us cannot go: somebody else uses it
 └── MigrationFailed       Postgres refused a statement; nothing of its file was kept
 """
 
@@ -36,20 +38,27 @@ from datasources.embedded import EmbeddedPostgres
 _OLDEST_POSTGRES = 14
 _LOCK_KEY = 0x4361736172655250  # "CasareRP": the advisory lock of every runner
 _LOCK_SECONDS = 60
+_STATEMENT_SECONDS = 1800  # an index over a big table takes its time, though not for ever
 _TOKEN = re.compile(r"""'(?:[^']|'')*'|"[^"]*"|(\$\w*\$).*?\1|--[^\n]*|/\*.*?\*/|;""", re.DOTALL)
 _LEADING = re.compile(r"(?:\s+|--[^\n]*|/\*.*?\*/)*", re.DOTALL)
 _HEADER = (
     "-- What the migrations make of an empty database; `make schema` writes it. Never edited by hand.\n\n"
 )
 _BOOKKEEPING = """
-CREATE SCHEMA IF NOT EXISTS monitor;
-CREATE TABLE IF NOT EXISTS monitor.migrations (
+CREATE TABLE monitor.migrations (
     version    integer PRIMARY KEY,
     name       text NOT NULL,
     checksum   text NOT NULL,
     applied_at timestamptz NOT NULL DEFAULT now()
-);
-"""
+)"""
+_OCCUPIED = """
+SELECT EXISTS (SELECT FROM pg_class WHERE relnamespace = to_regnamespace('monitor'))
+    OR EXISTS (SELECT FROM pg_proc WHERE pronamespace = to_regnamespace('monitor'))"""
+_OUR_TABLES = """
+SELECT string_agg(oid::regclass::text, ', ') FROM pg_class
+WHERE relnamespace = to_regnamespace('monitor') AND relkind IN ('r', 'p')"""
+_OUR_EXTENSIONS = """
+SELECT quote_ident(extname) FROM pg_extension WHERE extnamespace = to_regnamespace('monitor')"""
 
 
 class MigrationError(Exception):
@@ -64,12 +73,20 @@ class NewerDatabase(MigrationError):
     """The database was migrated by a later program."""
 
 
+class ForeignSchema(MigrationError):
+    """A schema `monitor` is there and not ours."""
+
+
 class EditedMigration(MigrationError):
     """A file that was applied is not what it was."""
 
 
 class MigrationLocked(MigrationError):
     """Another runner is at it, for longer than one waits."""
+
+
+class ExtensionInUse(MigrationError):
+    """An extension that came with us cannot go, since somebody else uses it."""
 
 
 class MigrationFailed(MigrationError):
@@ -119,7 +136,7 @@ async def migrate(dsn: str, migrations: list[Migration] | None = None) -> list[s
     """Bring the database to the newest version known; gives the names applied."""
     known = shipped() if migrations is None else migrations
     applied: list[str] = []
-    connection = await asyncpg.connect(dsn, timeout=10)
+    connection = await asyncpg.connect(dsn, timeout=10, command_timeout=_STATEMENT_SECONDS)
     try:
         if (major := connection.get_server_version().major) < _OLDEST_POSTGRES:
             raise UnsupportedPostgres(f"this is Postgres {major}: {_OLDEST_POSTGRES} or newer is needed")
@@ -143,11 +160,12 @@ async def current_version(connection: asyncpg.Connection | asyncpg.pool.PoolConn
 
 
 async def uninstall(dsn: str) -> None:
-    """Take everything of ours out of the database."""
-    connection = await asyncpg.connect(dsn, timeout=10)
+    """Take everything of ours out of the database, and nothing else."""
+    connection = await asyncpg.connect(dsn, timeout=10, command_timeout=_STATEMENT_SECONDS)
     try:
         async with _locked(connection):
-            await connection.execute("DROP SCHEMA IF EXISTS monitor CASCADE")
+            if await current_version(connection) is not None:
+                await _remove(connection)
     finally:
         await connection.close(timeout=5)
 
@@ -186,11 +204,34 @@ async def _next(connection: asyncpg.Connection, known: list[Migration]) -> Migra
     return None
 
 
+async def _remove(connection: asyncpg.Connection) -> None:
+    await connection.execute(f"DROP TABLE {await connection.fetchval(_OUR_TABLES)} CASCADE")
+    for (extension,) in await connection.fetch(_OUR_EXTENSIONS):
+        try:
+            await connection.execute(f"DROP EXTENSION {extension} RESTRICT")
+        except asyncpg.DependentObjectsStillExistError as error:
+            raise ExtensionInUse(
+                f"the extension {extension} came with us, and somebody has built on it: {error.detail}."
+                f" Drop that, or keep it with ALTER EXTENSION {extension} SET SCHEMA public, and try again"
+            ) from error
+    await connection.execute("DROP SCHEMA monitor CASCADE")
+
+
+async def _make_room(connection: asyncpg.Connection) -> None:
+    if await connection.fetchval("SELECT to_regnamespace('monitor') IS NULL"):
+        await connection.execute("CREATE SCHEMA monitor")
+    elif await connection.fetchval(_OCCUPIED):
+        raise ForeignSchema(
+            "this database has a schema `monitor` that is not ours: use a database of its own"
+        )
+    await connection.execute(_BOOKKEEPING)
+
+
 async def _apply(connection: asyncpg.Connection, migration: Migration) -> None:
     line, statement = 1, ""
     try:
         if await current_version(connection) is None:
-            await connection.execute(_BOOKKEEPING)
+            await _make_room(connection)
         await connection.execute(
             "INSERT INTO monitor.migrations (version, name, checksum) VALUES ($1, $2, $3)",
             migration.version,
