@@ -1,0 +1,65 @@
+"""Where the parts meet: the database, the schema and the routes become one application."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+
+from fastapi import FastAPI
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+
+from datasources.postgres import Database
+from datasources.settings import Settings
+from graph.execution import Executor
+from graph.graphiql import asset_route, page
+from graph.health import Health
+from graph.http import GraphQLEndpoint
+from graph.schema import build_schema, core
+
+
+def create_app(settings: Settings, dsn: str) -> FastAPI:
+    """The application over the database at the DSN."""
+    database = Database(dsn, settings)
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        await database.open()
+        try:
+            yield
+        finally:
+            await database.close()
+
+    executor = Executor(
+        core(build_schema()), max_tokens=settings.max_query_tokens, timeout=settings.operation_timeout_seconds
+    )
+    app = FastAPI(
+        title="CasareRPA monitoring graph",
+        version=version("casare-monitor"),
+        lifespan=lifespan,
+        openapi_url=None,
+    )
+    endpoint = GraphQLEndpoint(executor, database, settings, page)
+    app.routes.append(asset_route())
+    # Every method comes to the endpoint, which refuses the wrong ones in the words of GraphQL.
+    app.routes.append(Route("/graphql", endpoint, methods=None))
+    app.routes.append(Route("/health", Health(database).__call__))
+    app.routes.append(Route("/", _to_graphiql))
+    return app
+
+
+async def _to_graphiql(_request: Request) -> Response:
+    return RedirectResponse("/graphql")
+
+
+def from_environment() -> FastAPI:
+    """The application of a server process: everything it needs stands in its environment."""
+    settings = Settings()
+    dsn = settings.dsn()
+    if dsn is None:
+        raise RuntimeError("no DATABASE_URL: start the server with `casare-monitor serve`")
+    logging.basicConfig(level=settings.log_level.upper(), format="%(levelname)s %(name)s: %(message)s")
+    return create_app(settings, dsn)

@@ -1,0 +1,194 @@
+"""GraphQL over HTTP, as its specification has it, and nothing that a browser form could send.
+
+A request that is no GraphQL request gets a 4xx; one that is gets its answer as `application/graphql-response+json`,
+or as `application/json` with status 200 where the client asks for that.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import uuid
+from collections.abc import Awaitable, Callable
+from typing import Any
+from urllib.parse import parse_qsl
+
+import orjson
+from starlette.requests import ClientDisconnect, Request as HttpRequest
+from starlette.responses import Response
+
+from datasources.postgres import Database, StatementLog, statement_log
+from datasources.settings import Settings
+from graph.context import Context
+from graph.execution import Executor, MutationRefused, Request
+
+_JSON = "application/json"
+_GRAPHQL = "application/graphql-response+json"
+_BODY_TIMEOUT = 10.0  # seconds for a client to send its whole body
+_SANE_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+
+
+class HttpError(Exception):
+    """A request that is refused before GraphQL sees it."""
+
+    def __init__(self, status: int, message: str, code: str, headers: dict[str, str] | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.headers = headers or {}
+
+
+class GraphQLEndpoint:
+    """`/graphql`: questions by GET and POST, reports by POST, GraphiQL for browsers."""
+
+    def __init__(
+        self, executor: Executor, database: Database, settings: Settings, page: Callable[[], Response]
+    ) -> None:
+        self._executor = executor
+        self._database = database
+        self._settings = settings
+        self._page = page
+
+    async def __call__(self, request: HttpRequest) -> Response:
+        """The response to one HTTP request."""
+        correlation_id = _correlation_id(request)
+        try:
+            response = await self._respond(request, correlation_id)
+        except HttpError as error:
+            body = {"errors": [{"message": str(error), "extensions": {"code": error.code}}]}
+            response = Response(orjson.dumps(body), error.status, error.headers, media_type=_JSON)
+        response.headers["X-Request-ID"] = correlation_id
+        return response
+
+    async def _respond(self, request: HttpRequest, correlation_id: str) -> Response:
+        accept = request.headers.get("accept", "*/*")
+        if request.method in {"GET", "HEAD"} and "query" not in request.query_params and _prefers_html(accept):
+            return self._page()
+        media_type = _negotiate(accept)
+        if request.method == "POST":
+            asked = _read_request(await self._json_body(request))
+        elif request.method in {"GET", "HEAD"}:
+            asked = _read_request(_query_parameters(request))
+        else:
+            raise HttpError(405, "Use GET or POST.", "METHOD_NOT_ALLOWED", {"Allow": "GET, HEAD, POST"})
+        statements = StatementLog()
+        token = statement_log.set(statements)
+        try:
+            context = Context(self._database, self._settings, correlation_id)
+            answer = await self._executor.answer(asked, context, only_questions=request.method != "POST")
+        except MutationRefused:
+            raise HttpError(
+                405, "Only questions may be asked by GET; send this by POST.", "METHOD_NOT_ALLOWED", {"Allow": "POST"}
+            ) from None
+        finally:
+            statement_log.reset(token)
+        status = 200 if answer.executed or media_type == _JSON else 400
+        timing = f'sql;desc="{statements.count} statements";dur={statements.seconds * 1000:.1f}'
+        headers = {"Content-Type": f"{media_type}; charset=utf-8", "Server-Timing": timing, "Vary": "Accept"}
+        return Response(orjson.dumps(answer.body), status, headers)
+
+    async def _json_body(self, request: HttpRequest) -> Any:
+        content_type = request.headers.get("content-type", "")
+        kind, _, parameters = content_type.partition(";")
+        if kind.strip().lower() != _JSON:
+            message = f"Send {_JSON}, not {kind.strip()[:60] or 'a body without Content-Type'}."
+            raise HttpError(415, message, "UNSUPPORTED_MEDIA_TYPE")
+        charset = re.search(r"charset\s*=\s*\"?([\w-]+)", parameters, re.IGNORECASE)
+        if charset is not None and charset[1].lower() not in {"utf-8", "utf8"}:
+            raise HttpError(415, "Send JSON in UTF-8.", "UNSUPPORTED_MEDIA_TYPE")
+        return _json(await self._body(request), "The body")
+
+    async def _body(self, request: HttpRequest) -> bytes:
+        most = self._settings.max_body_bytes
+        too_large = HttpError(413, f"The body is larger than {most} bytes.", "PAYLOAD_TOO_LARGE")
+        if int(request.headers.get("content-length", "0") or 0) > most:
+            raise too_large
+        chunks: list[bytes] = []
+        size = 0
+        try:
+            async with asyncio.timeout(_BODY_TIMEOUT):
+                async for chunk in request.stream():
+                    size += len(chunk)
+                    if size > most:
+                        raise too_large
+                    chunks.append(chunk)
+        except TimeoutError:
+            raise HttpError(408, "The body did not arrive in time.", "REQUEST_TIMEOUT") from None
+        except ClientDisconnect:
+            raise HttpError(400, "The body did not arrive whole.", "BAD_REQUEST") from None
+        return b"".join(chunks)
+
+
+def _query_parameters(request: HttpRequest) -> dict[str, Any]:
+    try:
+        pairs = parse_qsl(request.scope["query_string"].decode("ascii"), keep_blank_values=True, errors="strict")
+    except ValueError as error:
+        raise HttpError(400, "The query string is not UTF-8.", "BAD_REQUEST") from error
+    parameters: dict[str, Any] = dict(pairs)
+    for name in ("variables", "extensions"):
+        if parameters.get(name):
+            parameters[name] = _json(parameters[name].encode(), name)
+        else:
+            parameters.pop(name, None)
+    return parameters
+
+
+def _json(text: bytes, what: str) -> Any:
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        raise HttpError(400, f"{what} is not JSON: {error}.", "BAD_REQUEST") from error
+
+
+def _read_request(body: Any) -> Request:
+    """The GraphQL request in a JSON value; raises HttpError with what is wrong about its shape."""
+    if not isinstance(body, dict):
+        what = "a list: batches are not taken, send one request at a time" if isinstance(body, list) else "no object"
+        raise HttpError(400, f"The body must be a JSON object with a query; it is {what}.", "BAD_REQUEST")
+    shapes: tuple[tuple[str, type, str], ...] = (
+        ("query", str, "text"),
+        ("operationName", str, "text"),
+        ("variables", dict, "an object"),
+        ("extensions", dict, "an object"),
+    )
+    for name, shape, words in shapes:
+        if body.get(name) is not None and not isinstance(body[name], shape):
+            raise HttpError(400, f"{name} must be {words}.", "BAD_REQUEST")
+    if not body.get("query"):
+        raise HttpError(400, "There is no query in the request.", "BAD_REQUEST")
+    return Request(body["query"], body.get("variables"), body.get("operationName") or None)
+
+
+def _accepted(accept: str) -> dict[str, float]:
+    """The media types of an Accept header with their weights."""
+    weights: dict[str, float] = {}
+    for part in accept.split(","):
+        kind, *parameters = (piece.strip().lower() for piece in part.split(";"))
+        weight = next((piece[2:] for piece in parameters if piece.startswith("q=")), "1")
+        weights[kind] = float(weight) if re.fullmatch(r"[01](\.\d{1,3})?", weight) else 0.0
+    return weights
+
+
+def _prefers_html(accept: str) -> bool:
+    weights = _accepted(accept)
+    html = weights.get("text/html", 0.0)
+    return html > 0 and html >= max(weights.get(_JSON, 0.0), weights.get(_GRAPHQL, 0.0))
+
+
+def _negotiate(accept: str) -> str:
+    """The media type of the answer; raises HttpError where the client takes none that there is."""
+    weights = _accepted(accept)
+    anything = max(weights.get("*/*", 0.0), weights.get("application/*", 0.0))
+    graphql, json = weights.get(_GRAPHQL, anything), weights.get(_JSON, anything)
+    if graphql == json == 0.0:
+        raise HttpError(406, f"The answer can be {_GRAPHQL} or {_JSON}.", "NOT_ACCEPTABLE")
+    named = _GRAPHQL in weights or _JSON not in weights
+    return _GRAPHQL if graphql >= json and named and _GRAPHQL in weights else _JSON
+
+
+def _correlation_id(request: HttpRequest) -> str:
+    """The client's own id where it is sane, else a new one."""
+    given = request.headers.get("x-request-id", "")
+    return given if _SANE_ID.fullmatch(given) else uuid.uuid4().hex
+
+

@@ -1,0 +1,43 @@
+"""The two shapes a loader has."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
+from typing import TypeVar
+
+from aiodataloader import DataLoader
+
+Key = TypeVar("Key", bound=Hashable)
+Group = TypeVar("Group", bound=Hashable)
+Value = TypeVar("Value")
+
+
+def by_key(
+    fetch: Callable[[list[Key]], Awaitable[Mapping[Key, Value]]], missing: Callable[[], Value]
+) -> DataLoader[Key, Value]:
+    """A loader whose keys are all answered by one statement."""
+
+    async def load(keys: list[Key]) -> list[Value]:
+        found = await fetch(keys)
+        return [found[key] if key in found else missing() for key in keys]
+
+    return DataLoader(batch_load_fn=load)
+
+
+def by_group(
+    fetch: Callable[[Group, list[str]], Awaitable[Mapping[str, Value]]], missing: Callable[[Group], Value]
+) -> DataLoader[tuple[str, Group], Value]:
+    """A loader whose keys are an id and what is asked of it; each distinct question is one statement."""
+
+    async def load(keys: list[tuple[str, Group]]) -> list[Value]:
+        groups: dict[Group, list[str]] = {}
+        for key, group in keys:
+            groups.setdefault(group, []).append(key)
+        answers: Sequence[Mapping[str, Value]] = await asyncio.gather(
+            *(fetch(group, ids) for group, ids in groups.items())
+        )
+        found = dict(zip(groups, answers, strict=True))
+        return [found[group][key] if key in found[group] else missing(group) for key, group in keys]
+
+    return DataLoader(batch_load_fn=load)

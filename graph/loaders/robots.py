@@ -1,0 +1,39 @@
+"""Robots by id, their numbers of today and their heartbeats."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from aiodataloader import DataLoader
+
+from datasources.postgres import Database
+from datasources.robots import HeartbeatRow, RobotRow, RobotToday, heartbeats_by_robot, robots_by_id, robots_today
+from graph.loaders.batching import by_group, by_key
+
+
+def robot_loader(database: Database, offline_after: float) -> DataLoader[str, RobotRow | None]:
+    """Robots by their id."""
+
+    async def fetch(robot_ids: list[str]) -> Mapping[str, RobotRow | None]:
+        return await robots_by_id(database, robot_ids, offline_after)
+
+    return by_key(fetch, lambda: None)
+
+
+def robot_today_loader(database: Database, midnight: datetime) -> DataLoader[str, RobotToday]:
+    """What robots finished today, by robot id."""
+
+    async def fetch(robot_ids: list[str]) -> Mapping[str, RobotToday]:
+        return await robots_today(database, robot_ids, midnight)
+
+    return by_key(fetch, RobotToday)
+
+
+def heartbeats_loader(database: Database) -> DataLoader[tuple[str, int], list[HeartbeatRow]]:
+    """The newest heartbeats, by robot id and number."""
+
+    async def fetch(last: int, robot_ids: list[str]) -> Mapping[str, list[HeartbeatRow]]:
+        return await heartbeats_by_robot(database, robot_ids, last)
+
+    return by_group(fetch, lambda _: [])

@@ -1,0 +1,1 @@
+"""The root fields of the graph, by noun; each asks a loader or a datasource and nothing else."""

@@ -1,0 +1,23 @@
+"""The fleet from the root."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import strawberry
+
+from graph.types.fleet import Fleet, FleetOf
+
+
+@strawberry.type
+class FleetQueries:
+    """The fleet from the root."""
+
+    @strawberry.field(graphql_type=Fleet, description="All robots, the queue and today, in numbers.")
+    @staticmethod
+    def fleet(
+        environment: Annotated[
+            str | None, strawberry.argument(description="Only this environment; all if left out.")
+        ] = None,
+    ) -> FleetOf:
+        return FleetOf(environment)

@@ -1,0 +1,47 @@
+"""Workflows from the root."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import strawberry
+
+from datasources.paging import Key
+from datasources.workflows import WorkflowRow, workflows_count, workflows_page
+from graph.context import Info
+from graph.types.paging import After, Connection, ConnectionOf, First, page_request
+from graph.types.workflows import Workflow
+
+
+@strawberry.type
+class WorkflowQueries:
+    """Workflows from the root."""
+
+    @strawberry.field(graphql_type=Workflow | None, description="The workflow with this id; null if no job ran it.")
+    @staticmethod
+    async def workflow(
+        info: Info, workflow_id: Annotated[strawberry.ID, strawberry.argument(description="The workflow's id.")]
+    ) -> WorkflowRow | None:
+        return await info.context.loaders.workflows.load(workflow_id)
+
+    @strawberry.field(
+        graphql_type=Connection[Workflow], description="All workflows in the order of their ids, a page at a time."
+    )
+    @staticmethod
+    async def workflows(
+        info: Info,
+        first: First = 50,
+        after: After = None,
+        search: Annotated[
+            str | None, strawberry.argument(description="Only those with this text in the id or name, in any case.")
+        ] = None,
+    ) -> ConnectionOf:
+        database = info.context.database
+        request = page_request("workflows", first, after)
+        page = await workflows_page(database, request.limit, request.after, search)
+        return ConnectionOf(
+            page,
+            "workflows",
+            lambda workflow: Key("", workflow.workflow_id),
+            lambda: workflows_count(database, search),
+        )

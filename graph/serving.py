@@ -1,0 +1,162 @@
+"""Bringing the server up: its database, its socket, its processes, and everything down again at the end."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from ipaddress import ip_address
+from types import FrameType
+
+import asyncpg
+import uvicorn
+from rich.markup import escape
+from uvicorn.supervisors import Multiprocess
+
+from datasources.embedded import EmbeddedPostgres, running_dsn
+from datasources.migrate import migrate
+from datasources.settings import Settings
+from datasources.sources import attach
+from graph.console import fail, out, place
+
+_PATIENCE = 30.0  # seconds for a database that is still starting
+
+
+@contextmanager
+def database(settings: Settings) -> Iterator[str]:
+    """The DSN to work with: the configured database, the embedded one that runs already, or one started for us."""
+    dsn = settings.dsn() or running_dsn(settings.data_dir)
+    if dsn is not None:
+        yield dsn
+        return
+    with out.status("starting the embedded Postgres"), ExitStack() as stack:
+        dsn = stack.enter_context(EmbeddedPostgres(settings.data_dir)).dsn
+        keep = stack.pop_all()
+    with keep:
+        yield dsn
+
+
+def migrated(dsn: str) -> list[str]:
+    """Bring the database up to date, waiting for one that is still starting; gives the names applied."""
+    deadline = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            return asyncio.run(migrate(dsn))
+        except (OSError, asyncpg.CannotConnectNowError, asyncpg.PostgresConnectionError):
+            if time.monotonic() > deadline:
+                raise
+        with out.status(f"waiting for {escape(place(dsn))}"):
+            time.sleep(1)
+
+
+def serve(settings: Settings, *, demo_robots: int | None = None, demo_rate: float = 1.0) -> None:
+    """Serve until told to stop; with `demo_robots`, beside a fleet that really works."""
+    listener = _listen(settings)
+    with listener, _stopped_by_signals(), database(settings) as dsn:
+        migrated(dsn)
+        host, port = listener.getsockname()[:2]
+        url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+        with ExitStack() as stack:
+            if demo_robots is not None:
+                stack.enter_context(_demo_fleet(dsn, f"{url}/graphql", demo_robots, demo_rate))
+            _announce(settings, url, dsn, demo_robots)
+            _run(settings, dsn, listener)
+
+
+def _run(settings: Settings, dsn: str, listener: socket.socket) -> None:
+    os.environ["DATABASE_URL"] = dsn  # how the worker processes learn of it
+    config = uvicorn.Config(
+        "graph.app:from_environment",
+        factory=True,
+        workers=settings.workers,
+        log_level="warning" if settings.log_level == "info" else settings.log_level,
+        access_log=False,
+        timeout_graceful_shutdown=5,
+        server_header=False,
+    )
+    server = uvicorn.Server(config)
+    if settings.workers == 1:
+        server.run(sockets=[listener])
+    else:
+        Multiprocess(config, target=server.run, sockets=[listener]).run()
+
+
+def _listen(settings: Settings) -> socket.socket:
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    try:
+        listener = socket.create_server((settings.host, settings.port), family=family, backlog=2048)
+    except OSError as error:
+        raise fail(
+            f"cannot listen on {settings.host}:{settings.port}: {error.strerror}. "
+            "Another copy may be running; choose another port with --port or CASARE_PORT."
+        ) from error
+    listener.set_inheritable(True)
+    return listener
+
+
+@contextmanager
+def _stopped_by_signals() -> Iterator[None]:
+    """SIGTERM ends the process like Ctrl-C does: through every `finally` on the way out."""
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    except KeyboardInterrupt:
+        out.print("stopped")
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def _demo_fleet(dsn: str, url: str, robots: int, rate: float) -> Iterator[None]:
+    """The robots of `clients/demo_fleet`, a program of its own that talks to us over the wire."""
+    command = [sys.executable, "-m", "clients.demo_fleet"]
+    environment = {**os.environ, "CASARE_DEMO_DSN": dsn}
+    with out.status("preparing the queue of the demo fleet"):
+        installed = subprocess.run([*command, "install"], env=environment, check=False, timeout=120)  # noqa: S603
+    if installed.returncode != 0:
+        raise fail("the demo fleet could not be prepared. It is part of the repository: run `make demo` there.")
+    for source in ("pgqueuer", "dbos"):
+        asyncio.run(attach(dsn, source))
+    arguments = ["run", "--url", url, "--robots", str(robots), "--rate", str(rate)]
+    fleet = subprocess.Popen([*command, *arguments], env=environment, start_new_session=True)  # noqa: S603
+    try:
+        yield
+    finally:
+        fleet.terminate()
+        try:
+            fleet.wait(timeout=8)
+        except subprocess.TimeoutExpired:
+            os.killpg(fleet.pid, signal.SIGKILL)
+            fleet.wait(timeout=5)
+
+
+def _announce(settings: Settings, url: str, dsn: str, demo_robots: int | None) -> None:
+    embedded = settings.dsn() is None
+    out.print(f"[bold]CasareRPA monitoring graph[/]  {url}/graphql", soft_wrap=True)
+    out.print(f"  GraphiQL  {url}/graphql   health  {url}/health", soft_wrap=True)
+    where = f"embedded, in {settings.data_dir}" if embedded else escape(place(dsn))
+    out.print(f"  database  {where}", soft_wrap=True)
+    if demo_robots is not None:
+        out.print(f"  fleet     {demo_robots} robots that run PgQueuer jobs as DBOS workflows")
+    if _is_loopback(settings.host):
+        out.print("  open to everybody on this machine; nobody else can reach it")
+    else:
+        out.print(f"  [bold yellow]open to everybody who can reach {settings.host}: there is no authentication yet[/]")
+    out.print("  Ctrl-C stops it")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

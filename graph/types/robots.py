@@ -1,0 +1,159 @@
+"""Robot: a process that runs jobs."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any
+
+import strawberry
+
+from datasources.jobs import JobOrder, JobParent, JobRow
+from datasources.robots import HeartbeatRow, RobotCriteria, RobotOrder, RobotRow
+from datasources.statuses import RobotStatus
+from graph.context import Info
+from graph.errors import BadUserInput
+from graph.resolvers.jobs import jobs_of
+from graph.types.jobs import Job, JobFilterArgument, JobOrderArgument
+from graph.types.node import Node, global_id
+from graph.types.paging import After, Before, Connection, ConnectionOf, First, Last
+from graph.types.scalars import described_enum
+
+MOST_HEARTBEATS = 1000  # heartbeats of a robot in one answer
+
+described_enum(
+    RobotStatus,
+    "What a robot is doing.",
+    {
+        RobotStatus.IDLE: "It waits for a job.",
+        RobotStatus.BUSY: "It runs a job.",
+        RobotStatus.OFFLINE: "It said goodbye, or its heartbeats have stopped.",
+        RobotStatus.FAILED: "It is alive and says that it cannot work.",
+    },
+)
+described_enum(
+    RobotOrder,
+    "The orders a list of robots comes in. Ties are broken by the robot id.",
+    {
+        RobotOrder.ROBOT_ID_ASC: "By id.",
+        RobotOrder.ROBOT_ID_DESC: "By id, backwards.",
+        RobotOrder.HOSTNAME_ASC: "By the host they run on.",
+        RobotOrder.HOSTNAME_DESC: "By the host they run on, backwards.",
+        RobotOrder.LAST_HEARTBEAT_DESC: "The one heard of most recently first.",
+        RobotOrder.LAST_HEARTBEAT_ASC: "The one silent for longest first.",
+    },
+)
+
+
+@strawberry.type(name="RobotHeartbeat", description="What a robot said of itself at one moment.")
+class RobotHeartbeat:
+    """A heartbeat; its root is a HeartbeatRow."""
+
+    at: datetime = strawberry.field(description="When it was measured.")
+    status: RobotStatus = strawberry.field(description="What it said it was doing.")
+    cpu_percent: float | None = strawberry.field(description="Its processor use, in percent of one core.")
+    memory_mb: float | None = strawberry.field(description="Its memory, in megabytes.")
+    memory_percent: float | None = strawberry.field(description="Its memory, in percent of the machine's.")
+    job_id: strawberry.ID | None = strawberry.field(description="The job it said it ran.")
+
+
+@strawberry.type(description="A process that runs jobs.")
+class Robot(Node):
+    """A robot; its root is a RobotRow."""
+
+    robot_id: strawberry.ID = strawberry.field(description="The robot's id.")
+    hostname: str = strawberry.field(description="The machine it runs on.")
+    environment: str = strawberry.field(description="The environment it belongs to.")
+    status: RobotStatus = strawberry.field(
+        description="What it is doing; offline once its heartbeats have stopped, whatever it said last."
+    )
+    cpu_percent: float | None = strawberry.field(description="Its processor use, in percent of one core.")
+    memory_mb: float | None = strawberry.field(description="Its memory, in megabytes.")
+    memory_percent: float | None = strawberry.field(description="Its memory, in percent of the machine's.")
+    last_heartbeat: datetime | None = strawberry.field(description="Its last sign of life; null before the first.")
+    registered_at: datetime = strawberry.field(description="When it first presented itself.")
+    current_job_id: strawberry.ID | None = strawberry.field(description="Id of the job it runs; null if none.")
+    capabilities: list[str] = strawberry.field(description="What it can do, in its operators' words.")
+
+    @classmethod
+    def is_type_of(cls, value: object, _info: Any) -> bool:
+        """Whether a root is a robot's."""
+        return isinstance(value, RobotRow)
+
+    @strawberry.field(description="Opaque id, for `node(id:)`.")
+    @staticmethod
+    def id(robot: strawberry.Parent[RobotRow]) -> strawberry.ID:
+        return global_id("Robot", robot.robot_id)
+
+    @strawberry.field(graphql_type=Job | None, description="The job it runs; null if none, or not known here.")
+    @staticmethod
+    async def current_job(robot: strawberry.Parent[RobotRow], info: Info) -> JobRow | None:
+        return None if robot.current_job_id is None else await info.context.loaders.jobs.load(robot.current_job_id)
+
+    @strawberry.field(description="Jobs it completed since midnight UTC.")
+    @staticmethod
+    async def jobs_completed_today(robot: strawberry.Parent[RobotRow], info: Info) -> int:
+        return (await info.context.loaders.robots_today.load(robot.robot_id)).completed
+
+    @strawberry.field(description="Jobs that failed on it since midnight UTC.")
+    @staticmethod
+    async def jobs_failed_today(robot: strawberry.Parent[RobotRow], info: Info) -> int:
+        return (await info.context.loaders.robots_today.load(robot.robot_id)).failed
+
+    @strawberry.field(
+        description="Average run of the jobs that completed or failed on it since midnight UTC, in seconds; "
+        "null if there are none."
+    )
+    @staticmethod
+    async def average_job_duration_seconds(
+        robot: strawberry.Parent[RobotRow], info: Info
+    ) -> float | None:
+        average = (await info.context.loaders.robots_today.load(robot.robot_id)).average_duration_ms
+        return None if average is None else average / 1000
+
+    @strawberry.field(graphql_type=Connection[Job], description="The jobs it ran or runs, a page at a time.")
+    @staticmethod
+    async def jobs(
+        robot: strawberry.Parent[RobotRow],
+        info: Info,
+        first: First = 50,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
+        filter: JobFilterArgument = None,
+        order_by: JobOrderArgument = JobOrder.CREATED_AT_DESC,
+    ) -> ConnectionOf:
+        return await jobs_of(info, JobParent.ROBOT, robot.robot_id, first, after, last, before, filter, order_by)
+
+    @strawberry.field(
+        graphql_type=list[RobotHeartbeat], description="Its newest heartbeats (1..1000), newest first."
+    )
+    @staticmethod
+    async def heartbeats(
+        robot: strawberry.Parent[RobotRow],
+        info: Info,
+        last: Annotated[int, strawberry.argument(description="How many, 1 to 1000.")] = 60,
+    ) -> list[HeartbeatRow]:
+        if not 1 <= last <= MOST_HEARTBEATS:
+            raise BadUserInput(f"last must lie between 1 and {MOST_HEARTBEATS}, not {last}.")
+        return await info.context.loaders.heartbeats.load((robot.robot_id, last))
+
+
+@strawberry.input(description="Which robots a list holds. What is left out, or null, does not matter.")
+class RobotFilter:
+    """Which robots."""
+
+    status: list[RobotStatus] | None = strawberry.field(default=None, description="In one of these states.")
+    environment: str | None = strawberry.field(default=None, description="In this environment.")
+    capability: str | None = strawberry.field(default=None, description="That can do this.")
+    search: str | None = strawberry.field(
+        default=None, description="With this text in the id or the host's name, in any case."
+    )
+
+    def criteria(self) -> RobotCriteria:
+        """The same for the datasources."""
+        return RobotCriteria(
+            statuses=None if self.status is None else tuple(self.status),
+            environment=self.environment,
+            capability=self.capability,
+            text=self.search,
+        )
