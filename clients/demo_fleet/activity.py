@@ -7,12 +7,12 @@ from contextlib import contextmanager
 
 
 class Activity:
-    """The job and the node a robot is busy with."""
+    """The job and the nodes a robot is busy with."""
 
     def __init__(self) -> None:
         self.job_id: str | None = None
-        self._total = 1
-        self._finished = 0
+        self._nodes = 1
+        self._reached = 0
         self._running: dict[int, str] = {}
 
     @property
@@ -24,12 +24,14 @@ class Activity:
     @property
     def progress_percent(self) -> float | None:
         """How much of the job's nodes is behind us, 0 to 100; None without a job."""
-        return None if self.job_id is None else min(100.0, round(100 * self._finished / self._total, 1))
+        if self.job_id is None:
+            return None
+        return min(100.0, round(100 * (self._reached - len(self._running)) / self._nodes, 1))
 
     @contextmanager
     def job(self, job_id: str, nodes: int) -> Iterator[None]:
         """Busy with a job of so many nodes for the time of the block."""
-        self.job_id, self._total, self._finished, self._running = job_id, nodes, 0, {}
+        self.job_id, self._nodes, self._reached, self._running = job_id, nodes, 0, {}
         try:
             yield
         finally:
@@ -43,14 +45,12 @@ class Activity:
             return
         running = self._running
         # The step's number, not a count: a resumed job does not run again what it had finished before.
-        self._finished = max(self._finished, step - 1 - len(running))
+        self._reached = max(self._reached, step)
         running[step] = node
         try:
             yield
         finally:
             running.pop(step, None)
-            if running is self._running:
-                self._finished = max(self._finished, step - len(running))
 
 
 # One for the process, as DBOS is: its steps are functions of the module and reach a robot only this way.
