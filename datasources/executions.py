@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -30,7 +30,7 @@ class NodeExecutionRow:
     retry_count: int
 
     @classmethod
-    def of(cls, record: Sequence[object]) -> NodeExecutionRow:
+    def of(cls, record: Iterable[object]) -> NodeExecutionRow:
         """The step in a row of `executions_by_job`."""
         node = cls(*record)  # type: ignore[arg-type]  # the columns stand in the order of the fields
         object.__setattr__(node, "status", NodeStatus(node.status))

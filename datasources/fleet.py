@@ -12,6 +12,13 @@ _SQL = queries("fleet")
 
 
 @dataclass(frozen=True, slots=True)
+class FleetScope:
+    """Which part of the fleet: an environment, or all of it."""
+
+    environment: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class FleetRobots:
     """How many robots there are, and in which state."""
 
@@ -39,18 +46,18 @@ class FleetToday:
     average_seconds: float | None
 
 
-async def fleet_robots(database: Database, environment: str | None, offline_after: float) -> FleetRobots:
-    """The robots of an environment, or of all, by state."""
-    parameters = {"environment": environment, "offline_after": offline_after}
+async def fleet_robots(database: Database, scope: FleetScope, offline_after: float) -> FleetRobots:
+    """The robots of this part of the fleet, by state."""
+    parameters = {"environment": scope.environment, "offline_after": offline_after}
     return FleetRobots(*(await database.fetch(_SQL["fleet_robots"], parameters))[0])
 
 
-async def fleet_queue(database: Database, environment: str | None) -> FleetQueue:
-    """The queue of an environment, or of all."""
-    return FleetQueue(*(await database.fetch(_SQL["fleet_queue"], {"environment": environment}))[0])
+async def fleet_queue(database: Database, scope: FleetScope) -> FleetQueue:
+    """The queue of this part of the fleet."""
+    return FleetQueue(*(await database.fetch(_SQL["fleet_queue"], {"environment": scope.environment}))[0])
 
 
-async def fleet_today(database: Database, environment: str | None, since: datetime) -> FleetToday:
-    """The day of an environment, or of all."""
-    parameters = {"environment": environment, "since": since}
+async def fleet_today(database: Database, scope: FleetScope, since: datetime) -> FleetToday:
+    """The day of this part of the fleet."""
+    parameters = {"environment": scope.environment, "since": since}
     return FleetToday(*(await database.fetch(_SQL["fleet_today"], parameters))[0])

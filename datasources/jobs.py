@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
@@ -41,7 +41,7 @@ class JobRow:
     current_node: str | None
 
     @classmethod
-    def of(cls, record: Sequence[object]) -> JobRow:
+    def of(cls, record: Iterable[object]) -> JobRow:
         """The job in a row of the `columns` of `jobs.sql`."""
         job = cls(*record)  # type: ignore[arg-type]  # the columns stand in the order of the fields
         object.__setattr__(job, "status", JobStatus(job.status))

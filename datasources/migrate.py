@@ -20,7 +20,6 @@ import argparse
 import asyncio
 import re
 import subprocess
-import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -33,7 +32,7 @@ from urllib.parse import unquote, urlsplit
 import asyncpg
 
 from datasources.cluster import shipped_programs
-from datasources.embedded import EmbeddedPostgres
+from datasources.embedded import throwaway
 
 _OLDEST_POSTGRES = 14
 _LOCK_KEY = 0x4361736172655250  # "CasareRP": the advisory lock of every runner
@@ -41,9 +40,7 @@ _LOCK_SECONDS = 60
 _STATEMENT_SECONDS = 1800  # an index over a big table takes its time, though not for ever
 _TOKEN = re.compile(r"""'(?:[^']|'')*'|"[^"]*"|(\$\w*\$).*?\1|--[^\n]*|/\*.*?\*/|;""", re.DOTALL)
 _LEADING = re.compile(r"(?:\s+|--[^\n]*|/\*.*?\*/)*", re.DOTALL)
-_HEADER = (
-    "-- What the migrations make of an empty database; `make schema` writes it. Never edited by hand.\n\n"
-)
+_HEADER = "-- What the migrations make of an empty database; `make schema` writes it. Never edited by hand.\n\n"
 _BOOKKEEPING = """
 CREATE TABLE monitor.migrations (
     version    integer PRIMARY KEY,
@@ -221,9 +218,7 @@ async def _make_room(connection: asyncpg.Connection) -> None:
     if await connection.fetchval("SELECT to_regnamespace('monitor') IS NULL"):
         await connection.execute("CREATE SCHEMA monitor")
     elif await connection.fetchval(_OCCUPIED):
-        raise ForeignSchema(
-            "this database has a schema `monitor` that is not ours: use a database of its own"
-        )
+        raise ForeignSchema("this database has a schema `monitor` that is not ours: use a database of its own")
     await connection.execute(_BOOKKEEPING)
 
 
@@ -272,10 +267,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m datasources.migrate", description=main.__doc__)
     parser.add_argument("--dump", type=Path, metavar="FILE", required=True, help="where to write the schema")
     target: Path = parser.parse_args().dump
-    with (
-        tempfile.TemporaryDirectory() as directory,
-        EmbeddedPostgres(Path(directory), durable=False) as server,
-    ):
+    with throwaway() as server:
         asyncio.run(migrate(server.dsn))
         target.write_text(dump_schema(server.dsn), encoding="utf-8")
 

@@ -1,8 +1,9 @@
 """The way to Postgres: one bounded pool a worker, every wait with a limit, every failure one kind of error.
 
-UpstreamError
-├── UpstreamUnavailable   the database cannot be reached, or did not give a connection in time
+UpstreamError             the database did not answer
+├── UpstreamUnavailable   it cannot be reached, or did not give a connection in time
 └── UpstreamTimeout       a statement ran into its time limit
+UnstorableValue           a value from outside that no Postgres type holds, such as text with a NUL
 """
 
 from __future__ import annotations
@@ -35,6 +36,10 @@ class UpstreamTimeout(UpstreamError):
     """A statement took longer than it may."""
 
 
+class UnstorableValue(ValueError):
+    """A value that Postgres cannot hold."""
+
+
 @dataclass(slots=True)
 class StatementLog:
     """How many statements an operation ran, and for how long it waited for them, in seconds."""
@@ -59,7 +64,7 @@ _AWAY = (
 )
 
 
-class _KeptConnection(asyncpg.Connection):  # type: ignore[misc]  # asyncpg ships no type for its class parameter
+class _KeptConnection(asyncpg.Connection):
     """A connection whose release costs no round trip: nothing here leaves session state behind."""
 
     def get_reset_query(self) -> str:
@@ -125,6 +130,8 @@ class Database:
                     yield connection
                 except (TimeoutError, asyncpg.QueryCanceledError) as error:
                     raise UpstreamTimeout("a statement took longer than it may") from error
+                except asyncpg.DataError as error:
+                    raise UnstorableValue("a value cannot be stored: " + str(error).partition("\n")[0]) from error
         except TimeoutError as error:
             raise UpstreamUnavailable(f"no database connection within {timeout:g} s") from error
         except _AWAY as error:

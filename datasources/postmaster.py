@@ -60,9 +60,7 @@ def processes(directory: Path) -> list[psutil.Process]:
     found = []
     for process in psutil.process_iter(["name"]):
         with suppress(psutil.NoSuchProcess, psutil.AccessDenied):
-            if (process.info["name"] or "").startswith("postgres") and Path(
-                process.cwd()
-            ) == directory.resolve():
+            if (process.info["name"] or "").startswith("postgres") and Path(process.cwd()) == directory.resolve():
                 found.append(process)
     return found
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import Enum, StrEnum
+from itertools import pairwise
 from typing import Any
 
 import orjson
@@ -177,7 +178,11 @@ def _heartbeat_refusal(heartbeat: Heartbeat, known: set[str], now: datetime) -> 
     if heartbeat.at > now + _CLOCK_SKEW:
         return Refusal(RefusalCode.INVALID_VALUE, f"at lies in the future; it is {now.isoformat()} here", key)
     shares = {"memoryPercent": heartbeat.memory_percent, "progressPercent": heartbeat.progress_percent}
-    for name, value in {**shares, "cpuPercent": heartbeat.cpu_percent, "memoryMb": heartbeat.memory_mb}.items():
+    for name, value in {
+        **shares,
+        "cpuPercent": heartbeat.cpu_percent,
+        "memoryMb": heartbeat.memory_mb,
+    }.items():
         if value is not None and (not math.isfinite(value) or value < 0 or (name in shares and value > 100)):
             return Refusal(RefusalCode.INVALID_VALUE, f"{name} cannot be {value:g}", key)
     return None
@@ -272,7 +277,7 @@ def _order_refusal(key: str, job: dict[str, Any]) -> Refusal | None:
     if job["retry_count"] < 0 or (job["max_retries"] or 0) < 0:
         return Refusal(RefusalCode.INVALID_VALUE, "retryCount and maxRetries cannot be negative", key)
     times = [(name, job[name]) for name in ("created_at", "claimed_at", "completed_at") if job[name] is not None]
-    for (earlier, start), (later, end) in zip(times, times[1:], strict=False):
+    for (earlier, start), (later, end) in pairwise(times):
         if start > end:
             return Refusal(RefusalCode.INVALID_VALUE, f"{earlier} lies after {later}", key)
     return None
@@ -331,9 +336,7 @@ def _node(report: NodeReport, known: dict[str, Any] | None, now: datetime) -> di
     return row
 
 
-def _node_refusal(
-    job_id: str, node: NodeReport, known: dict[str, Any] | None, row: dict[str, Any]
-) -> Refusal | None:
+def _node_refusal(job_id: str, node: NodeReport, known: dict[str, Any] | None, row: dict[str, Any]) -> Refusal | None:
     key = f"{job_id}/{node.position}"
     if node.position < 0 or row["retry_count"] < 0:
         return Refusal(RefusalCode.INVALID_VALUE, "position and retryCount cannot be negative", key)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
@@ -33,7 +33,7 @@ class RobotRow:
     current_job_id: str | None
 
     @classmethod
-    def of(cls, record: Sequence[object]) -> RobotRow:
+    def of(cls, record: Iterable[object]) -> RobotRow:
         """The robot in a row of the `columns` of `robots.sql`."""
         robot = cls(*record)  # type: ignore[arg-type]  # the columns stand in the order of the fields
         object.__setattr__(robot, "status", RobotStatus(robot.status))
@@ -67,7 +67,7 @@ class HeartbeatRow:
     job_id: str | None
 
     @classmethod
-    def of(cls, record: Sequence[object]) -> HeartbeatRow:
+    def of(cls, record: Iterable[object]) -> HeartbeatRow:
         """The heartbeat in a row of `heartbeats_by_robot`."""
         heartbeat = cls(*record)  # type: ignore[arg-type]  # the columns stand in the order of the fields
         object.__setattr__(heartbeat, "status", RobotStatus(heartbeat.status))
@@ -127,19 +127,13 @@ async def robots_count(database: Database, criteria: RobotCriteria, offline_afte
     return int((await database.fetch(_SQL["robots_count"], parameters))[0]["total"])
 
 
-async def robots_by_id(
-    database: Database, robot_ids: Sequence[str], offline_after: float
-) -> Mapping[str, RobotRow]:
+async def robots_by_id(database: Database, robot_ids: Sequence[str], offline_after: float) -> Mapping[str, RobotRow]:
     """The robots with these ids; an unknown id is missing."""
-    records = await database.fetch(
-        _SQL["robots_by_id"], {"robot_ids": list(robot_ids), "offline_after": offline_after}
-    )
+    records = await database.fetch(_SQL["robots_by_id"], {"robot_ids": list(robot_ids), "offline_after": offline_after})
     return {record["robot_id"]: RobotRow.of(record) for record in records}
 
 
-async def robots_today(
-    database: Database, robot_ids: Sequence[str], since: datetime
-) -> Mapping[str, RobotToday]:
+async def robots_today(database: Database, robot_ids: Sequence[str], since: datetime) -> Mapping[str, RobotToday]:
     """What these robots finished since then; a robot that finished nothing is missing."""
     records = await database.fetch(_SQL["robots_today"], {"robot_ids": list(robot_ids), "since": since})
     return {record["robot_id"]: RobotToday(*record[1:]) for record in records}

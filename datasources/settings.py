@@ -40,12 +40,11 @@ class Settings(BaseSettings):
         ),
     ] = None
     db_host: Annotated[
-        str | None, Field(validation_alias=_named("DB_HOST"), description="Postgres host, without DATABASE_URL")
+        str | None,
+        Field(validation_alias=_named("DB_HOST"), description="Postgres host, without DATABASE_URL"),
     ] = None
     db_port: Annotated[int, Field(validation_alias=_named("DB_PORT"), description="port at DB_HOST")] = 5432
-    db_name: Annotated[str, Field(validation_alias=_named("DB_NAME"), description="database at DB_HOST")] = (
-        "casare_rpa"
-    )
+    db_name: Annotated[str, Field(validation_alias=_named("DB_NAME"), description="database at DB_HOST")] = "casare_rpa"
     db_user: Annotated[str, Field(validation_alias=_named("DB_USER"), description="user at DB_HOST")] = "postgres"
     db_password: Annotated[
         SecretStr | None, Field(validation_alias=_named("DB_PASSWORD"), description="password at DB_HOST")
@@ -55,12 +54,10 @@ class Settings(BaseSettings):
     connect_timeout_seconds: Annotated[
         float, Field(gt=0, description="longest wait for a database connection, in seconds")
     ] = 5.0
-    statement_timeout_seconds: Annotated[
-        float, Field(gt=0, description="longest single SQL statement, in seconds")
-    ] = 10.0
-    operation_timeout_seconds: Annotated[
-        float, Field(gt=0, description="longest GraphQL operation, in seconds")
-    ] = 15.0
+    statement_timeout_seconds: Annotated[float, Field(gt=0, description="longest single SQL statement, in seconds")] = (
+        10.0
+    )
+    operation_timeout_seconds: Annotated[float, Field(gt=0, description="longest GraphQL operation, in seconds")] = 15.0
     max_body_bytes: Annotated[int, Field(ge=1024, description="largest request body, in bytes")] = 1_048_576
     max_query_tokens: Annotated[int, Field(ge=100, description="most tokens in a GraphQL document")] = 4000
     offline_after_seconds: Annotated[
@@ -82,4 +79,5 @@ class Settings(BaseSettings):
             return None
         password = f":{quote(self.db_password.get_secret_value(), safe='')}" if self.db_password else ""
         host = f"[{self.db_host}]" if ":" in self.db_host else self.db_host
-        return f"postgresql://{quote(self.db_user, safe='')}{password}@{host}:{self.db_port}/{quote(self.db_name, safe='')}"
+        user, name = quote(self.db_user, safe=""), quote(self.db_name, safe="")
+        return f"postgresql://{user}{password}@{host}:{self.db_port}/{name}"

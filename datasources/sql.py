@@ -66,7 +66,6 @@ def queries(name: str) -> Mapping[str, Query]:
     pieces = _HEADER.split(text)[1:]
     bodies = {query: body.strip() for query, body in zip(pieces[::2], pieces[1::2], strict=True)}
 
-
     def included(match: re.Match[str]) -> str:
         fragment = bodies.get(match[1])
         return match[0] if fragment is None else _PART.sub(included, _inline(fragment))

@@ -23,9 +23,7 @@ class WorkflowRow:
     last_run_at: datetime
 
 
-async def workflows_page(
-    database: Database, limit: int, after: Key | None, text: str | None
-) -> Page[WorkflowRow]:
+async def workflows_page(database: Database, limit: int, after: Key | None, text: str | None) -> Page[WorkflowRow]:
     """One page of the workflows whose id or name contains the text, by id."""
     request = PageRequest(limit, after=after)
     records = await database.fetch(
@@ -41,9 +39,7 @@ async def workflows_page(
 
 async def workflows_count(database: Database, text: str | None) -> int:
     """How many workflows have an id or name that contains the text."""
-    records = await database.fetch(
-        _SQL["workflows_count"], {"pattern": None if text is None else containing(text)}
-    )
+    records = await database.fetch(_SQL["workflows_count"], {"pattern": None if text is None else containing(text)})
     return int(records[0]["total"])
 
 

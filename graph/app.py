@@ -44,9 +44,8 @@ def create_app(settings: Settings, dsn: str) -> FastAPI:
     )
     endpoint = GraphQLEndpoint(executor, database, settings, page)
     app.routes.append(asset_route())
-    # Every method comes to the endpoint, which refuses the wrong ones in the words of GraphQL.
-    app.routes.append(Route("/graphql", endpoint, methods=None))
-    app.routes.append(Route("/health", Health(database).__call__))
+    app.routes.append(Route("/graphql", endpoint))
+    app.routes.append(Route("/health", Health(database).show))
     app.routes.append(Route("/", _to_graphiql))
     return app
 

@@ -153,9 +153,7 @@ def seed(
                 bar.update(stages[progress.stage], completed=progress.done, total=progress.total)
 
             try:
-                report = asyncio.run(
-                    seed_past(dsn, robots=robots, jobs=jobs, days=days, seed=number, progress=show)
-                )
+                report = asyncio.run(seed_past(dsn, robots=robots, jobs=jobs, days=days, seed=number, progress=show))
             except (AlreadySeeded, SeedingElsewhere) as error:
                 raise fail(str(error)) from error
         rate = report.jobs / report.seconds

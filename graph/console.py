@@ -41,7 +41,7 @@ def explained() -> Iterator[None]:
     except (MigrationError, SourceError, EmbeddedPostgresError, ValueError) as error:
         raise fail(str(error)) from error
     except (OSError, asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError, TimeoutError) as error:
-        raise fail(f"the database cannot be reached: {error or type(error).__name__}", UNAVAILABLE) from error
+        raise fail(f"the database cannot be reached: {str(error) or type(error).__name__}", UNAVAILABLE) from error
     except asyncpg.PostgresError as error:
         raise fail(f"the database refused: {error}") from error
 

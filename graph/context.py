@@ -1,4 +1,4 @@
-"""What every resolver of one operation shares. Built anew for each operation, loaders included, so nothing goes stale."""
+"""What every resolver of one operation shares. Built anew for each, loaders included: nothing goes stale."""
 
 from __future__ import annotations
 

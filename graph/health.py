@@ -23,7 +23,7 @@ class Health:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def __call__(self, _request: Request) -> Response:
+    async def show(self, _request: Request) -> Response:
         """The state of the service and of what it needs."""
         database = await self._check_database()
         healthy = database["status"] == "ok"

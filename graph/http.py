@@ -9,13 +9,15 @@ from __future__ import annotations
 import asyncio
 import re
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qsl
 
 import orjson
-from starlette.requests import ClientDisconnect, Request as HttpRequest
+from starlette.requests import ClientDisconnect
+from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 from datasources.postgres import Database, StatementLog, statement_log
 from datasources.settings import Settings
@@ -49,8 +51,12 @@ class GraphQLEndpoint:
         self._settings = settings
         self._page = page
 
-    async def __call__(self, request: HttpRequest) -> Response:
-        """The response to one HTTP request."""
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one HTTP request, of whatever method."""
+        response = await self._handle(HttpRequest(scope, receive))
+        await response(scope, receive, send)
+
+    async def _handle(self, request: HttpRequest) -> Response:
         correlation_id = _correlation_id(request)
         try:
             response = await self._respond(request, correlation_id)
@@ -78,7 +84,10 @@ class GraphQLEndpoint:
             answer = await self._executor.answer(asked, context, only_questions=request.method != "POST")
         except MutationRefused:
             raise HttpError(
-                405, "Only questions may be asked by GET; send this by POST.", "METHOD_NOT_ALLOWED", {"Allow": "POST"}
+                405,
+                "Only questions may be asked by GET; send this by POST.",
+                "METHOD_NOT_ALLOWED",
+                {"Allow": "POST"},
             ) from None
         finally:
             statement_log.reset(token)
@@ -190,5 +199,3 @@ def _correlation_id(request: HttpRequest) -> str:
     """The client's own id where it is sane, else a new one."""
     given = request.headers.get("x-request-id", "")
     return given if _SANE_ID.fullmatch(given) else uuid.uuid4().hex
-
-

@@ -84,7 +84,7 @@ def _run(settings: Settings, dsn: str, listener: socket.socket) -> None:
     if settings.workers == 1:
         server.run(sockets=[listener])
     else:
-        Multiprocess(config, target=server.run, sockets=[listener]).run()
+        Multiprocess(config, sockets=[listener]).run()
 
 
 def _listen(settings: Settings) -> socket.socket:

@@ -1,4 +1,4 @@
-"""The fleet's numbers by environment; None is all environments."""
+"""The fleet's numbers by scope."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from aiodataloader import DataLoader
 
-from datasources.fleet import fleet_queue, fleet_robots, fleet_today
+from datasources.fleet import FleetScope, fleet_queue, fleet_robots, fleet_today
 from datasources.postgres import Database
 
 Value = TypeVar("Value")
@@ -19,13 +19,13 @@ class FleetLoaders:
     """Each group of the fleet's numbers is read only when one of them is asked for."""
 
     def __init__(self, database: Database, offline_after: float, midnight: datetime) -> None:
-        self.robots = _by_environment(lambda environment: fleet_robots(database, environment, offline_after))
-        self.queue = _by_environment(lambda environment: fleet_queue(database, environment))
-        self.today = _by_environment(lambda environment: fleet_today(database, environment, midnight))
+        self.robots = _by_scope(lambda scope: fleet_robots(database, scope, offline_after))
+        self.queue = _by_scope(lambda scope: fleet_queue(database, scope))
+        self.today = _by_scope(lambda scope: fleet_today(database, scope, midnight))
 
 
-def _by_environment(fetch: Callable[[str | None], Awaitable[Value]]) -> DataLoader[str | None, Value]:
-    async def load(environments: list[str | None]) -> list[Value]:
-        return list(await asyncio.gather(*(fetch(environment) for environment in environments)))
+def _by_scope(fetch: Callable[[FleetScope], Awaitable[Value]]) -> DataLoader[FleetScope, Value]:
+    async def load(scopes: list[FleetScope]) -> list[Value]:
+        return list(await asyncio.gather(*(fetch(scope) for scope in scopes)))
 
     return DataLoader(batch_load_fn=load)

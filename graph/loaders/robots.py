@@ -8,7 +8,14 @@ from datetime import datetime
 from aiodataloader import DataLoader
 
 from datasources.postgres import Database
-from datasources.robots import HeartbeatRow, RobotRow, RobotToday, heartbeats_by_robot, robots_by_id, robots_today
+from datasources.robots import (
+    HeartbeatRow,
+    RobotRow,
+    RobotToday,
+    heartbeats_by_robot,
+    robots_by_id,
+    robots_today,
+)
 from graph.loaders.batching import by_group, by_key
 
 

@@ -6,7 +6,8 @@ from typing import Annotated
 
 import strawberry
 
-from graph.types.fleet import Fleet, FleetOf
+from datasources.fleet import FleetScope
+from graph.types.fleet import Fleet
 
 
 @strawberry.type
@@ -19,5 +20,5 @@ class FleetQueries:
         environment: Annotated[
             str | None, strawberry.argument(description="Only this environment; all if left out.")
         ] = None,
-    ) -> FleetOf:
-        return FleetOf(environment)
+    ) -> FleetScope:
+        return FleetScope(environment)

@@ -21,7 +21,8 @@ class JobQueries:
     @strawberry.field(graphql_type=Job | None, description="The job with this id; null if there is none.")
     @staticmethod
     async def job(
-        info: Info, job_id: Annotated[strawberry.ID, strawberry.argument(description="The job's id in its source.")]
+        info: Info,
+        job_id: Annotated[strawberry.ID, strawberry.argument(description="The job's id in its source.")],
     ) -> JobRow | None:
         return await info.context.loaders.jobs.load(job_id)
 

@@ -7,16 +7,11 @@ from typing import Annotated
 
 import strawberry
 
-from datasources.jobs import JobRow
-from datasources.robots import RobotRow
-from datasources.workflows import WorkflowRow
 from graph.context import Info
 from graph.errors import BadUserInput
-from graph.types.node import Node, read_global_id
+from graph.types.node import Node, Row, read_global_id
 
 _MOST = 100
-
-Row = JobRow | RobotRow | WorkflowRow
 
 
 @strawberry.type
@@ -26,7 +21,8 @@ class NodeQueries:
     @strawberry.field(graphql_type=Node | None, description="The object with this global id; null if there is none.")
     @staticmethod
     async def node(
-        info: Info, id: Annotated[strawberry.ID, strawberry.argument(description="A global id, as `id` gave it.")]
+        info: Info,
+        id: Annotated[strawberry.ID, strawberry.argument(description="A global id, as `id` gave it.")],
     ) -> Row | None:
         return await _load(info, id)
 

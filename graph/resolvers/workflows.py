@@ -20,12 +20,14 @@ class WorkflowQueries:
     @strawberry.field(graphql_type=Workflow | None, description="The workflow with this id; null if no job ran it.")
     @staticmethod
     async def workflow(
-        info: Info, workflow_id: Annotated[strawberry.ID, strawberry.argument(description="The workflow's id.")]
+        info: Info,
+        workflow_id: Annotated[strawberry.ID, strawberry.argument(description="The workflow's id.")],
     ) -> WorkflowRow | None:
         return await info.context.loaders.workflows.load(workflow_id)
 
     @strawberry.field(
-        graphql_type=Connection[Workflow], description="All workflows in the order of their ids, a page at a time."
+        graphql_type=Connection[Workflow],
+        description="All workflows in the order of their ids, a page at a time.",
     )
     @staticmethod
     async def workflows(
@@ -33,7 +35,8 @@ class WorkflowQueries:
         first: First = 50,
         after: After = None,
         search: Annotated[
-            str | None, strawberry.argument(description="Only those with this text in the id or name, in any case.")
+            str | None,
+            strawberry.argument(description="Only those with this text in the id or name, in any case."),
         ] = None,
     ) -> ConnectionOf:
         database = info.context.database

@@ -126,25 +126,19 @@ class Analytics:
         description="The ten workflows with the longest average run, of those that ran at least three times.",
     )
     @staticmethod
-    async def slowest_workflows(
-        scope: strawberry.Parent[AnalyticsScope], info: Info
-    ) -> list[SlowWorkflow]:
+    async def slowest_workflows(scope: strawberry.Parent[AnalyticsScope], info: Info) -> list[SlowWorkflow]:
         return await info.context.loaders.analytics.slowest.load(scope)
 
     @strawberry.field(
         graphql_type=list[ErrorTypeCount], description="The ten most frequent error types of failed jobs."
     )
     @staticmethod
-    async def error_distribution(
-        scope: strawberry.Parent[AnalyticsScope], info: Info
-    ) -> list[ErrorCount]:
+    async def error_distribution(scope: strawberry.Parent[AnalyticsScope], info: Info) -> list[ErrorCount]:
         return await info.context.loaders.analytics.errors.load(scope)
 
     @strawberry.field(description="Healed steps in percent of those where healing was tried; null if none was.")
     @staticmethod
-    async def self_healing_success_rate(
-        scope: strawberry.Parent[AnalyticsScope], info: Info
-    ) -> float | None:
+    async def self_healing_success_rate(scope: strawberry.Parent[AnalyticsScope], info: Info) -> float | None:
         return await info.context.loaders.analytics.healing_rates.load(scope)
 
     @strawberry.field(description="The moment that these numbers describe.")

@@ -15,7 +15,7 @@ from datasources.workflows import WorkflowRow
 from graph.context import Info
 from graph.errors import BadUserInput
 from graph.types.executions import NodeExecution
-from graph.types.node import Node, global_id
+from graph.types.node import Node
 from graph.types.scalars import described_enum
 
 if TYPE_CHECKING:
@@ -78,11 +78,6 @@ class Job(Node):
     def is_type_of(cls, value: object, _info: Any) -> bool:
         """Whether a root is a job's."""
         return isinstance(value, JobRow)
-
-    @strawberry.field(description="Opaque id, for `node(id:)`.")
-    @staticmethod
-    def id(job: strawberry.Parent[JobRow]) -> strawberry.ID:
-        return global_id("Job", job.job_id)
 
     @strawberry.field(
         graphql_type=Annotated["Robot", strawberry.lazy("graph.types.robots")] | None,

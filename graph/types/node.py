@@ -4,22 +4,35 @@ from __future__ import annotations
 
 import base64
 import binascii
+from typing import assert_never
 
 import strawberry
 
+from datasources.jobs import JobRow
+from datasources.robots import RobotRow
+from datasources.workflows import WorkflowRow
 from graph.errors import BadUserInput
+
+Row = JobRow | RobotRow | WorkflowRow
 
 
 @strawberry.interface(description="An object with an id that is unique in the whole graph.")
 class Node:
     """Relay's node."""
 
-    id: strawberry.ID = strawberry.field(description="Opaque id, for `node(id:)`; the plain ids stand beside it.")
-
-
-def global_id(type_name: str, key: str) -> strawberry.ID:
-    """The global id of an object."""
-    return strawberry.ID(base64.urlsafe_b64encode(f"{type_name}:{key}".encode()).decode().rstrip("="))
+    @strawberry.field(description="Opaque id, for `node(id:)`; the plain id stands beside it.")
+    @staticmethod
+    def id(node: strawberry.Parent[Row]) -> strawberry.ID:
+        match node:
+            case JobRow():
+                name = f"Job:{node.job_id}"
+            case RobotRow():
+                name = f"Robot:{node.robot_id}"
+            case WorkflowRow():
+                name = f"Workflow:{node.workflow_id}"
+            case _:
+                assert_never(node)
+        return strawberry.ID(base64.urlsafe_b64encode(name.encode()).decode().rstrip("="))
 
 
 def read_global_id(value: str) -> tuple[str, str]:

@@ -69,7 +69,8 @@ class RegisterRobotInput:
     environment: str = strawberry.field(default="default", description="The environment it belongs to.")
     capabilities: list[str] = strawberry.field(default_factory=list, description="What it can do, in any words.")
     queue_manager_id: str | None = strawberry.field(
-        default=None, description="The PgQueuer queue manager it works as, so that its jobs are known as its own."
+        default=None,
+        description="The PgQueuer queue manager it works as, so that its jobs are known as its own.",
     )
 
     def registration(self) -> Registration:

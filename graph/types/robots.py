@@ -14,7 +14,7 @@ from graph.context import Info
 from graph.errors import BadUserInput
 from graph.resolvers.jobs import jobs_of
 from graph.types.jobs import Job, JobFilterArgument, JobOrderArgument
-from graph.types.node import Node, global_id
+from graph.types.node import Node
 from graph.types.paging import After, Before, Connection, ConnectionOf, First, Last
 from graph.types.scalars import described_enum
 
@@ -79,11 +79,6 @@ class Robot(Node):
         """Whether a root is a robot's."""
         return isinstance(value, RobotRow)
 
-    @strawberry.field(description="Opaque id, for `node(id:)`.")
-    @staticmethod
-    def id(robot: strawberry.Parent[RobotRow]) -> strawberry.ID:
-        return global_id("Robot", robot.robot_id)
-
     @strawberry.field(graphql_type=Job | None, description="The job it runs; null if none, or not known here.")
     @staticmethod
     async def current_job(robot: strawberry.Parent[RobotRow], info: Info) -> JobRow | None:
@@ -104,9 +99,7 @@ class Robot(Node):
         "null if there are none."
     )
     @staticmethod
-    async def average_job_duration_seconds(
-        robot: strawberry.Parent[RobotRow], info: Info
-    ) -> float | None:
+    async def average_job_duration_seconds(robot: strawberry.Parent[RobotRow], info: Info) -> float | None:
         average = (await info.context.loaders.robots_today.load(robot.robot_id)).average_duration_ms
         return None if average is None else average / 1000
 
@@ -124,9 +117,7 @@ class Robot(Node):
     ) -> ConnectionOf:
         return await jobs_of(info, JobParent.ROBOT, robot.robot_id, first, after, last, before, filter, order_by)
 
-    @strawberry.field(
-        graphql_type=list[RobotHeartbeat], description="Its newest heartbeats (1..1000), newest first."
-    )
+    @strawberry.field(graphql_type=list[RobotHeartbeat], description="Its newest heartbeats (1..1000), newest first.")
     @staticmethod
     async def heartbeats(
         robot: strawberry.Parent[RobotRow],

@@ -14,7 +14,7 @@ from graph.context import Info
 from graph.resolvers.jobs import jobs_of
 from graph.types.analytics import Analytics, WindowArgument, window_bounds
 from graph.types.jobs import Job, JobFilterArgument, JobOrderArgument
-from graph.types.node import Node, global_id
+from graph.types.node import Node
 from graph.types.paging import After, Before, Connection, ConnectionOf, First, Last
 
 
@@ -30,11 +30,6 @@ class Workflow(Node):
     def is_type_of(cls, value: object, _info: Any) -> bool:
         """Whether a root is a workflow's."""
         return isinstance(value, WorkflowRow)
-
-    @strawberry.field(description="Opaque id, for `node(id:)`.")
-    @staticmethod
-    def id(workflow: strawberry.Parent[WorkflowRow]) -> strawberry.ID:
-        return global_id("Workflow", workflow.workflow_id)
 
     @strawberry.field(graphql_type=Connection[Job], description="Its jobs, a page at a time.")
     @staticmethod
