@@ -1,17 +1,15 @@
 """A real Postgres for every test: one server a session, one migrated template, one database a test."""
 
 import asyncio
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
 
-from datasources.embedded import EmbeddedPostgres
+from datasources.embedded import EmbeddedPostgres, throwaway
 from datasources.migrate import migrate
 
 _numbers = count(1)
@@ -19,12 +17,9 @@ _numbers = count(1)
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[EmbeddedPostgres]:
-    """The session's server; careless of power cuts, which makes it fast."""
-    # Not below pytest's own directory: that one is closed to the account which runs Postgres for root.
-    with tempfile.TemporaryDirectory(prefix="casare-tests-", ignore_cleanup_errors=True) as directory:
-        Path(directory).chmod(0o711)
-        with EmbeddedPostgres(Path(directory), durable=False) as server:
-            yield server
+    """The session's server."""
+    with throwaway() as server:
+        yield server
 
 
 @pytest.fixture(scope="session")
