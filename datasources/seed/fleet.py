@@ -85,9 +85,7 @@ def _draw_statuses(random: Random, count: int, busiest: int) -> list[RobotStatus
     return statuses
 
 
-def heartbeats(
-    random: Random, robot: Robot, work: Assignment | None, now: int
-) -> Iterator[tuple[object, ...]]:
+def heartbeats(random: Random, robot: Robot, work: Assignment | None, now: int) -> Iterator[tuple[object, ...]]:
     """The robot's heartbeats of the last hour, one a minute, the newest first; always at least its last."""
     baseline = random.uniform(600, 2400)
     for minute in range(60):

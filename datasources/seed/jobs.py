@@ -61,9 +61,7 @@ def ended_jobs(
         yield _ROW + text(job_id) + times + encoded
 
 
-def claimed_jobs(
-    random: Random, runs: list[Run], names: Iterator[str], busy: list[Robot], now: int
-) -> list[Job]:
+def claimed_jobs(random: Random, runs: list[Run], names: Iterator[str], busy: list[Robot], now: int) -> list[Job]:
     """One job under way for each busy robot."""
     jobs = []
     for robot in busy:
@@ -74,9 +72,7 @@ def claimed_jobs(
     return jobs
 
 
-def pending_jobs(
-    random: Random, runs: list[Run], names: Iterator[str], count: int, now: int
-) -> Iterator[bytes]:
+def pending_jobs(random: Random, runs: list[Run], names: Iterator[str], count: int, now: int) -> Iterator[bytes]:
     """Rows of jobs that no robot has claimed yet."""
     ages = sorted((int(random.random() ** 2 * _LONGEST_WAIT) for _ in range(count)), reverse=True)
     for age, job_id in zip(ages, names, strict=False):

@@ -93,9 +93,7 @@ async def seed(
     try:
         async with connection.transaction():
             first_robot = await _begin(connection, seed)
-            past = Past(
-                seed, robots=robots, jobs=jobs, days=days, now=microseconds(now), first_robot=first_robot
-            )
+            past = Past(seed, robots=robots, jobs=jobs, days=days, now=microseconds(now), first_robot=first_robot)
             nodes, healings = await _write(connection, past, jobs, progress)
         await _analyze(connection, progress)
     finally:
@@ -130,15 +128,11 @@ async def _begin(connection: asyncpg.Connection, seed: int) -> int:
     prefix = job_prefix(seed)
     statement, arguments = queries(_FILE)["seeded"].bind({"source": SOURCE, "prefix": prefix})
     if await connection.fetchval(statement, *arguments):
-        raise AlreadySeeded(
-            f"the database has been seeded with {seed} already; another seed adds another past to it"
-        )
+        raise AlreadySeeded(f"the database has been seeded with {seed} already; another seed adds another past to it")
     return 1 + int(await connection.fetchval(_sql("last_robot_number")))
 
 
-async def _write(
-    connection: asyncpg.Connection, past: Past, jobs: int, progress: Progress
-) -> tuple[int, int]:
+async def _write(connection: asyncpg.Connection, past: Past, jobs: int, progress: Progress) -> tuple[int, int]:
     robots = len(past.robots)
     progress(SeedProgress(Stage.ROBOTS, 0, robots))
     await _copy_records(connection, "robots", ROBOT_COLUMNS, past.robots)
@@ -148,9 +142,7 @@ async def _write(
     fresh = await _renew_tables(connection)
     indexes = await _drop_indexes(connection) if fresh else []
 
-    async def copy(
-        table: str, columns: Sequence[str], rows: Iterator[bytes], stage: Stage, total: int
-    ) -> None:
+    async def copy(table: str, columns: Sequence[str], rows: Iterator[bytes], stage: Stage, total: int) -> None:
         await connection.copy_to_table(
             table,
             schema_name="monitor",

@@ -52,8 +52,7 @@ class Steps:
         self._now = now
         # Ways to divide a run's time into uneven steps, as running totals.
         self._divisions = [
-            [0.0, *accumulate(random.gammavariate(1.2, 1.0) for _ in range(NODES_A_RUN))]
-            for _ in range(_DIVISIONS)
+            [0.0, *accumulate(random.gammavariate(1.2, 1.0) for _ in range(NODES_A_RUN))] for _ in range(_DIVISIONS)
         ]
 
     def rows(self, jobs: Iterable[Job]) -> Iterator[bytes]:

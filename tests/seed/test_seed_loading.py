@@ -25,9 +25,7 @@ async def fingerprint(connection: asyncpg.Connection) -> list[str]:
 
 
 async def indexes(connection: asyncpg.Connection) -> list[tuple[str, str]]:
-    rows = await connection.fetch(
-        "SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = 'monitor' ORDER BY 1"
-    )
+    rows = await connection.fetch("SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = 'monitor' ORDER BY 1")
     return [(row["indexname"], row["indexdef"]) for row in rows]
 
 
@@ -92,9 +90,7 @@ async def test_seeding_leaves_the_indexes_as_they_were(sow: Seed, connection: as
 
 
 @pytest.mark.parametrize("stage", list(Stage)[:4])
-async def test_a_failure_leaves_the_database_as_it_was(
-    sow: Seed, connection: asyncpg.Connection, stage: Stage
-) -> None:
+async def test_a_failure_leaves_the_database_as_it_was(sow: Seed, connection: asyncpg.Connection, stage: Stage) -> None:
     before = await indexes(connection)
 
     def fail(progress: SeedProgress) -> None:
@@ -122,9 +118,7 @@ async def test_an_interrupt_leaves_the_database_as_it_was(sow: Seed, connection:
     assert await fingerprint(connection) == [""] * len(TABLES)
 
 
-async def test_a_second_seeding_at_the_same_time_is_refused(
-    sow: Seed, connection: asyncpg.Connection
-) -> None:
+async def test_a_second_seeding_at_the_same_time_is_refused(sow: Seed, connection: asyncpg.Connection) -> None:
     claim, _ = queries("seed/loading")["claim_seeding"].bind({})
     async with connection.transaction():
         assert await connection.fetchval(claim)

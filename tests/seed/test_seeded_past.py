@@ -17,9 +17,7 @@ async def test_most_jobs_completed_some_failed_and_a_few_were_cancelled(
     sow: Seed, connection: asyncpg.Connection
 ) -> None:
     await sow(jobs=20_000)
-    rows = await connection.fetch(
-        "SELECT status, 100.0 * count(*) / 20000 AS share FROM monitor.jobs GROUP BY 1"
-    )
+    rows = await connection.fetch("SELECT status, 100.0 * count(*) / 20000 AS share FROM monitor.jobs GROUP BY 1")
     share = {row["status"]: row["share"] for row in rows}
     assert 90 < share["completed"] < 94
     assert 5 < share["failed"] < 7
@@ -132,9 +130,7 @@ async def test_a_robot_is_what_its_newest_heartbeat_said(sow: Seed, connection: 
     )
 
 
-async def test_only_offline_robots_have_been_silent(
-    sow: Seed, connection: asyncpg.Connection, now: datetime
-) -> None:
+async def test_only_offline_robots_have_been_silent(sow: Seed, connection: asyncpg.Connection, now: datetime) -> None:
     await sow()
     rows = await connection.fetch("SELECT status, last_heartbeat FROM monitor.robots")
     assert {row["status"] for row in rows} == {"idle", "busy", "offline", "failed"}
@@ -154,9 +150,7 @@ async def test_a_healing_happens_while_its_node_ends(sow: Seed, connection: asyn
     )
 
 
-async def test_working_hours_are_busier_than_nights_and_weekends(
-    sow: Seed, connection: asyncpg.Connection
-) -> None:
+async def test_working_hours_are_busier_than_nights_and_weekends(sow: Seed, connection: asyncpg.Connection) -> None:
     await sow(days=28)
     per_hour = """SELECT count(*) FROM monitor.jobs
                   WHERE extract(isodow FROM created_at) {days} AND extract(hour FROM created_at) {hours}"""
@@ -167,9 +161,7 @@ async def test_working_hours_are_busier_than_nights_and_weekends(
     assert office > 3 * weekend
 
 
-@pytest.mark.parametrize(
-    ("robots", "jobs", "days"), [(1, 1, 1), (200, 1, 30), (200, 7, 0.001), (1, 300, 400)]
-)
+@pytest.mark.parametrize(("robots", "jobs", "days"), [(1, 1, 1), (200, 1, 30), (200, 7, 0.001), (1, 300, 400)])
 async def test_a_past_may_be_small(
     sow: Seed, connection: asyncpg.Connection, robots: int, jobs: int, days: float
 ) -> None:
