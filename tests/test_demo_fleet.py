@@ -129,9 +129,7 @@ async def test_a_page_that_never_comes_is_a_timeout_that_names_it(
 ) -> None:
     monkeypatch.setattr(desk, "PATIENCE_SECONDS", 0.2)
     page = struck("stuck_shop", "officeworld/{}")
-    with pytest.raises(
-        httpx.ReadTimeout, match=rf"GET /shops/officeworld\?page={page}: no answer within 0.2 s"
-    ):
+    with pytest.raises(httpx.ReadTimeout, match=rf"GET /shops/officeworld\?page={page}: no answer within 0.2 s"):
         await scrape_officeworld(page)
 
 
@@ -253,9 +251,7 @@ async def test_every_workflow_runs_through_the_nodes_it_declares_while_the_monit
 
 
 @pytest.mark.slow
-async def test_a_failed_job_leaves_its_reason_in_the_queue_and_in_the_workflow(
-    robot: Spawn, empty_dsn: str
-) -> None:
+async def test_a_failed_job_leaves_its_reason_in_the_queue_and_in_the_workflow(robot: Spawn, empty_dsn: str) -> None:
     day = struck("unbalanced_statement")
     job_id = await order(empty_dsn, "ledger-reconciliation", day)
     await robot("r1")
@@ -307,7 +303,5 @@ async def test_a_robot_that_is_stopped_cancels_its_job_and_ends_well(
         process.terminate()
         assert await asyncio.wait_for(process.wait(), timeout=10) == 0
         queued = await connection.fetchval("SELECT status::text FROM pgqueuer_log ORDER BY id DESC LIMIT 1")
-        durable = await connection.fetchval(
-            "SELECT status FROM dbos.workflow_status WHERE workflow_uuid = $1", job_id
-        )
+        durable = await connection.fetchval("SELECT status FROM dbos.workflow_status WHERE workflow_uuid = $1", job_id)
     assert (queued, durable) == ("canceled", "CANCELLED")

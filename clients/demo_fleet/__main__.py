@@ -24,18 +24,14 @@ def main() -> None:
     """Run a fleet of demo robots on a database, or only create the tables it needs."""
     parser = argparse.ArgumentParser(prog="python -m clients.demo_fleet", description=main.__doc__)
     parser.add_argument("action", nargs="?", choices=("run", "install"), default="run")
-    parser.add_argument(
-        "--url", default="http://127.0.0.1:8000/graphql", help="the monitor's GraphQL endpoint"
-    )
+    parser.add_argument("--url", default="http://127.0.0.1:8000/graphql", help="the monitor's GraphQL endpoint")
     parser.add_argument(
         "--dsn",
         default=os.environ.get("CASARE_DEMO_DSN"),
         help="Postgres of the queue; better given as CASARE_DEMO_DSN, since arguments can be read by others",
     )
     parser.add_argument("--robots", type=int, default=4, choices=range(1, 51), metavar="1..50")
-    parser.add_argument(
-        "--rate", type=float, default=1.0, help="work arriving; 1.0 keeps robots two thirds busy"
-    )
+    parser.add_argument("--rate", type=float, default=1.0, help="work arriving; 1.0 keeps robots two thirds busy")
     arguments = parser.parse_args()
     if not arguments.dsn:
         parser.error("name the database with CASARE_DEMO_DSN or --dsn")

@@ -32,9 +32,7 @@ class Fleet:
         self._url = url
         self._rate = rate
         # Every fourth robot serves staging, the others production.
-        self._robots = {
-            f"demo-{n:02d}": "staging" if n % 4 == 0 else "production" for n in range(1, robots + 1)
-        }
+        self._robots = {f"demo-{n:02d}": "staging" if n % 4 == 0 else "production" for n in range(1, robots + 1)}
         self._running: dict[str, asyncio.subprocess.Process] = {}
         self._console = Console(highlight=False)
 

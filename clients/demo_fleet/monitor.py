@@ -30,9 +30,7 @@ class RobotRefused(Exception):
 class Reporter:
     """Reports one robot; while the monitor is away the robot works on, unheard."""
 
-    def __init__(
-        self, url: str, robot_id: str, environment: str, capabilities: list[str], worker_id: str
-    ) -> None:
+    def __init__(self, url: str, robot_id: str, environment: str, capabilities: list[str], worker_id: str) -> None:
         self._url = url
         self._robot_id = robot_id
         self._registration = {

@@ -74,7 +74,7 @@ def dbos_config(dsn: str, executor_id: str) -> DBOSConfig:
         executor_id=executor_id,
         serializer=DBOSPortableJSONSerializer(),
         run_migrations=False,
-        log_level="WARNING",
+        log_level="ERROR",
         sys_db_pool_size=3,
         max_executor_threads=8,
         scheduler_polling_interval_sec=300.0,

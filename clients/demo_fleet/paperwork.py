@@ -47,9 +47,7 @@ def strikes(fault: str, number: int | str) -> bool:
 def invoice(number: int) -> str:
     """A supplier's invoice as the text its PDF holds."""
     draw = Random(f"invoice/{number}")
-    lines = [
-        (draw.choice(_ITEMS), draw.randint(1, 12), draw.randint(199, 9999)) for _ in range(draw.randint(2, 6))
-    ]
+    lines = [(draw.choice(_ITEMS), draw.randint(1, 12), draw.randint(199, 9999)) for _ in range(draw.randint(2, 6))]
     total = sum(quantity * cents for _, quantity, cents in lines)
     stated = f"{total / 100:.2f} EUR"
     date = f"2026-{draw.randint(1, 12):02d}-{draw.randint(1, 28):02d}"
@@ -75,8 +73,7 @@ def bookings(account: str, day: int) -> str:
     """A day's bookings as CSV, seen from our `ledger` or from the `bank`."""
     draw = Random(f"bookings/{day}")
     rows = [
-        (f"B{day}-{n:03d}", draw.choice(_SUPPLIERS), draw.randint(-90000, 120000))
-        for n in range(draw.randint(20, 60))
+        (f"B{day}-{n:03d}", draw.choice(_SUPPLIERS), draw.randint(-90000, 120000)) for n in range(draw.randint(20, 60))
     ]
     if account == "bank" and strikes("unbalanced_statement", day):
         reference, party, cents = rows[3]
@@ -84,9 +81,7 @@ def bookings(account: str, day: int) -> str:
     amounts = [f"{cents / 100:.2f}" for _, _, cents in rows]
     if account == "bank" and strikes("malformed_statement", day):
         amounts[5] = "n/a"
-    body = (
-        f"{reference},{party},{amount}" for (reference, party, _), amount in zip(rows, amounts, strict=True)
-    )
+    body = (f"{reference},{party},{amount}" for (reference, party, _), amount in zip(rows, amounts, strict=True))
     return "\n".join(["reference,party,amount", *body])
 
 

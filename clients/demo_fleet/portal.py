@@ -93,9 +93,7 @@ class _Counter(BaseHTTPRequestHandler):
         elif section == "reports" and strikes("rejected_report", name):
             self._answer(500, "the archive could not store the report")
         else:
-            self._answer(
-                201, {"received": received, "receipt": f"{section}-{self.server.draw.randrange(10**6):06d}"}
-            )
+            self._answer(201, {"received": received, "receipt": f"{section}-{self.server.draw.randrange(10**6):06d}"})
 
     def log_message(self, format: str, *args: object) -> None:
         """Say nothing: the fleet's output is for what happens to robots."""

@@ -22,9 +22,7 @@ _WITHDRAWN = 0.02
 
 def pace(seconds: float, robots: int, rate: float) -> float:
     """Orders a second after so many seconds; the mean is `rate` times what the robots do with ease."""
-    return (
-        robots * _JOBS_PER_ROBOT_SECOND * rate * (1 + 0.8 * math.sin(2 * math.pi * seconds / _BREATH_SECONDS))
-    )
+    return robots * _JOBS_PER_ROBOT_SECOND * rate * (1 + 0.8 * math.sin(2 * math.pi * seconds / _BREATH_SECONDS))
 
 
 async def produce(dsn: str, environments: Sequence[str], rate: float) -> None:

@@ -31,7 +31,6 @@ from clients.demo_fleet.workflows.desk import folder_of
 _SILENCE = timedelta(seconds=20)
 _LOOK_AGAIN = timedelta(seconds=5)
 _RESULT_POLL_SECONDS = 1.0
-_ABOUT_JOBS = ("Exception encountered in", "Step being automatically retried", "Asyncio task cancelled")
 
 
 class OneAtATime(QueueManager):
@@ -114,8 +113,8 @@ async def run(dsn: str, url: str, robot_id: str, environment: str) -> None:
 
 
 def _of_itself(record: logging.LogRecord) -> bool:
-    """Whether DBOS speaks of itself: how a job goes is told by the monitor, not by a log."""
-    return not record.getMessage().startswith(_ABOUT_JOBS)
+    """Whether DBOS speaks of itself: that a job failed is told by the monitor, not by a log."""
+    return not record.getMessage().startswith("Exception encountered in")
 
 
 async def _lead_out(worker: QueueManager, stop: asyncio.Event) -> None:

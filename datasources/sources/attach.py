@@ -176,16 +176,14 @@ async def _find(connection: Connection, known: Source, query: Query, place: str 
     [parts] = found
     # Quoted as they are, the names go into function bodies: a name with dollars in it could end one.
     if not _PLAIN.fullmatch("".join(parts.values())):
-        raise SourceNotFound(f"{known.title} at {parts['place']} can't be attached: rename it to plain letters")
+        raise SourceNotFound(f"{known.title} at {parts['place']} can't be attached: its name has odd characters")
     return parts
 
 
 async def _version(connection: Connection, known: Source, query: Query, parts: dict[str, str]) -> str:
     [row] = await _rows(connection, query, parts, **parts)
     if row["version"] is None:
-        raise UnsupportedVersion(
-            f"known is {known.title} {known.versions}; {parts['place']} has {row['found']}"
-        )
+        raise UnsupportedVersion(f"known is {known.title} {known.versions}; {parts['place']} has {row['found']}")
     return str(row["version"])
 
 

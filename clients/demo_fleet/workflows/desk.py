@@ -110,9 +110,7 @@ async def _call(method: str, path: str, content: str | None = None) -> httpx.Res
         try:
             response = await client.send(request)
         except httpx.TimeoutException as late:
-            raise type(late)(
-                f"{method} {path}: no answer within {PATIENCE_SECONDS:g} s", request=request
-            ) from late
+            raise type(late)(f"{method} {path}: no answer within {PATIENCE_SECONDS:g} s", request=request) from late
     if response.is_error:
         message = f"{method} {path} was answered {response.status_code}: {response.text}"
         raise httpx.HTTPStatusError(message, request=request, response=response)

@@ -74,9 +74,7 @@ async def compare_prices(catalogues: list[dict[str, int]]) -> dict[str, int]:
 async def render_digest(lowest: dict[str, int]) -> int:
     """Write the digest."""
     rows = [(item, f"{cents / 100:.2f}") for item, cents in lowest.items()]
-    text = render(
-        "report.html", title="Where to buy today", rows=rows, total=f"{sum(lowest.values()) / 100:.2f}"
-    )
+    text = render("report.html", title="Where to buy today", rows=rows, total=f"{sum(lowest.values()) / 100:.2f}")
     return (folder() / "digest.html").write_text(text, encoding="utf-8")
 
 

@@ -25,9 +25,7 @@ def read_bookings(account: str, text: str) -> dict[str, Decimal]:
         try:
             amounts[booking["reference"]] = Decimal(booking["amount"])
         except InvalidOperation as error:
-            raise StatementFormatError(
-                f"{account} statement, row {row}: '{booking['amount']}' is no amount"
-            ) from error
+            raise StatementFormatError(f"{account} statement, row {row}: '{booking['amount']}' is no amount") from error
     return amounts
 
 

@@ -1,4 +1,4 @@
-"""A program that uses DBOS as its users do: `dbos_program.py DSN run WORKFLOW ID` and the like."""
+"""A program that uses DBOS as its users do: `dbos_program.py DSN run WORKFLOW ID ...` and the like."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from dbos import error as dbos_error
 
 
 async def run(name: str, workflow_id: str) -> None:
+    """Run the workflow to its end, whatever that is."""
     with SetWorkflowID(workflow_id):
         handle = await DBOS.start_workflow_async(workflows.WORKFLOWS[name])
     try:
@@ -37,8 +38,9 @@ async def main() -> None:
     workflows.launch(given.dsn, schema=given.schema)
     try:
         match given.action, given.arguments:
-            case "run", [name, workflow_id]:
-                await run(name, workflow_id)
+            case "run", pairs:
+                for name, workflow_id in zip(pairs[::2], pairs[1::2], strict=True):
+                    await run(name, workflow_id)
             case "cancel", [workflow_id]:
                 await DBOS.cancel_workflow_async(workflow_id)
             case "rewind", [workflow_id]:

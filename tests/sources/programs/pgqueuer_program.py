@@ -14,6 +14,8 @@ from pgqueuer import AsyncpgDriver, Job, Queries, QueueManager
 from pgqueuer.core.executors import DatabaseRetryEntrypointExecutor, EntrypointExecutorParameters
 from pgqueuer.domain.types import JobId, QueueExecutionMode, QueueManagerId
 
+ACTIONS = ("install", "upgrade", "uninstall", "enqueue", "cancel", "requeue", "clear", "work")
+
 
 def retrying(parameters: EntrypointExecutorParameters) -> DatabaseRetryEntrypointExecutor:
     return DatabaseRetryEntrypointExecutor(parameters, max_attempts=2, initial_delay=timedelta(seconds=0.01))
@@ -62,7 +64,7 @@ def worker(queries: Queries) -> QueueManager:
 async def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("dsn")
-    parser.add_argument("action", choices=("install", "enqueue", "cancel", "requeue", "clear", "work"))
+    parser.add_argument("action", choices=ACTIONS)
     parser.add_argument("arguments", nargs="*", help="ENTRYPOINT [PAYLOAD [HEADERS]], or an id")
     parser.add_argument("--manager", type=UUID)
     parser.add_argument("--dbos", action="store_true")
@@ -72,6 +74,10 @@ async def main() -> None:
     match given.action, given.arguments:
         case "install", []:
             await queries.install()
+        case "upgrade", []:
+            await queries.upgrade()
+        case "uninstall", []:
+            await queries.uninstall()
         case "enqueue", [entrypoint, *rest]:
             payload = rest[0].encode() if rest else None
             headers = json.loads(rest[1]) if len(rest) > 1 else None
@@ -91,9 +97,7 @@ async def main() -> None:
                 import workflows
 
                 workflows.launch(given.dsn)
-            await manager.run(
-                dequeue_timeout=timedelta(seconds=0.2), mode=QueueExecutionMode.drain, batch_size=4
-            )
+            await manager.run(dequeue_timeout=timedelta(seconds=0.2), mode=QueueExecutionMode.drain, batch_size=4)
             if given.dbos:
                 DBOS.destroy(workflow_completion_timeout_sec=0)
     await connection.close()

@@ -9,11 +9,7 @@ from dbos import DBOS, DBOSConfig, WorkflowSerializationFormat
 
 def launch(dsn: str, *, schema: str = "dbos") -> None:
     """DBOS over this database, its tables migrated, its workflows ready to run."""
-    DBOS(
-        config=DBOSConfig(
-            name="sources", system_database_url=dsn, dbos_system_schema=schema, enable_otlp=False
-        )
-    )
+    DBOS(config=DBOSConfig(name="sources", system_database_url=dsn, dbos_system_schema=schema, enable_otlp=False))
     DBOS.launch()
 
 
