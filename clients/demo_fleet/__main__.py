@@ -5,17 +5,14 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
-import signal
 
 from clients.demo_fleet.fleet import Fleet
-from clients.demo_fleet.orders import install
+from clients.demo_fleet.lifeline import stopped_by_signals
+from clients.demo_fleet.orders import DATABASE_LOST, install
 
 
 async def _run(dsn: str, url: str, robots: int, rate: float) -> None:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+    stop = stopped_by_signals()
     await install(dsn)
     await Fleet(dsn, url, robots, rate).run(stop)
 
@@ -37,10 +34,13 @@ def main() -> None:
         parser.error("name the database with CASARE_DEMO_DSN or --dsn")
     if not 0 < arguments.rate <= 100:
         parser.error("--rate is from above 0 to 100")
-    if arguments.action == "install":
-        asyncio.run(install(arguments.dsn))
-    else:
-        asyncio.run(_run(arguments.dsn, arguments.url, arguments.robots, arguments.rate))
+    try:
+        if arguments.action == "install":
+            asyncio.run(install(arguments.dsn))
+        else:
+            asyncio.run(_run(arguments.dsn, arguments.url, arguments.robots, arguments.rate))
+    except DATABASE_LOST as error:
+        parser.exit(1, f"the database cannot be used: {error}\n")
 
 
 if __name__ == "__main__":

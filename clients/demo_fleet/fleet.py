@@ -12,6 +12,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from clients.demo_fleet.lifeline import until_over
 from clients.demo_fleet.orders import DATABASE_LOST
 from clients.demo_fleet.portal import Portal
 from clients.demo_fleet.producer import produce
@@ -37,13 +38,13 @@ class Fleet:
         self._console = Console(highlight=False)
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Keep the fleet at work until told to stop; everything has ended within five seconds of that."""
+        """Keep the fleet at work until told to stop, or until whoever started it is gone; ends within five seconds."""
         with (
             tempfile.TemporaryDirectory(prefix="demo-fleet-", ignore_cleanup_errors=True) as work_dir,
             Portal().open() as portal,
         ):
             work = asyncio.create_task(self._work({PORTAL: portal.url, WORK_DIR: work_dir}))
-            stopping = asyncio.create_task(stop.wait())
+            stopping = asyncio.create_task(until_over(stop))
             await asyncio.wait({work, stopping}, return_when=asyncio.FIRST_COMPLETED)
             if not work.done():
                 self._say("stopping the fleet")

@@ -16,6 +16,7 @@ from gql.transport.exceptions import TransportError
 from gql.transport.httpx import HTTPXAsyncTransport
 
 from clients.demo_fleet.activity import activity
+from clients.demo_fleet.lifeline import wait
 
 HEARTBEAT_SECONDS = 2.0
 _ANSWER_SECONDS = 5.0
@@ -55,10 +56,10 @@ class Reporter:
             except (TransportError, httpx.HTTPError, TimeoutError, RobotRefused) as error:
                 failures += 1
                 pause = min(_LONGEST_BACKOFF_SECONDS, 2.0**failures)
-                if failures == 1:
+                if failures == 1 and not ended.is_set():
                     reason = str(error) or type(error).__name__
                     print(f"{self._robot_id} is not heard: {reason}; works on and retries", flush=True)
-                await _wait(ended, pause)
+                await wait(ended, pause)
 
     def _client(self) -> Client:
         token = os.environ.get("CASARE_TOKEN")
@@ -74,7 +75,7 @@ class Reporter:
     async def _beat(self, session: AsyncClientSession, ended: asyncio.Event) -> None:
         while not ended.is_set():
             await self._send(session, "IDLE" if activity.job_id is None else "BUSY")
-            await _wait(ended, HEARTBEAT_SECONDS)
+            await wait(ended, HEARTBEAT_SECONDS)
         await self._send(session, "OFFLINE")
 
     async def _send(self, session: AsyncClientSession, status: str) -> None:
@@ -96,10 +97,3 @@ class Reporter:
 
 def _request(operation: str, variables: object) -> GraphQLRequest:
     return GraphQLRequest(_DOCUMENT, operation_name=operation, variable_values={"input": variables})
-
-
-async def _wait(ended: asyncio.Event, seconds: float) -> None:
-    try:
-        await asyncio.wait_for(ended.wait(), timeout=seconds)
-    except TimeoutError:
-        return

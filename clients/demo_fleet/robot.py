@@ -13,7 +13,6 @@ import asyncio
 import logging
 import os
 import shutil
-import signal
 import sys
 from collections.abc import AsyncGenerator
 from datetime import timedelta
@@ -23,6 +22,7 @@ from pgqueuer import Job, QueueManager
 from pgqueuer.models import Context
 
 from clients.demo_fleet.activity import activity
+from clients.demo_fleet.lifeline import stopped_by_signals, until_over
 from clients.demo_fleet.monitor import Reporter
 from clients.demo_fleet.orders import DATABASE_LOST, Order, dbos_config, entrypoint, queries
 from clients.demo_fleet.workflows import WORKFLOWS
@@ -74,19 +74,15 @@ async def handle(job: Job, context: Context, home_queue: str) -> None:
 
 
 async def run(dsn: str, url: str, robot_id: str, environment: str) -> None:
-    """Work until SIGTERM, SIGINT or the end of the supervisor."""
-    stop, ended = asyncio.Event(), asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-
+    """Work until told to stop, or until the supervisor is gone."""
+    stop, ended = stopped_by_signals(), asyncio.Event()
     DBOS(config=dbos_config(dsn, f"{robot_id}/{os.getpid()}"))
     logging.getLogger("dbos").addFilter(_of_itself)
     DBOS.listen_queues([robot_id])
-    await asyncio.to_thread(DBOS.launch)
-    await DBOS.register_queue_async(robot_id, on_conflict="always_update")
     try:
         async with queries(dsn) as queue:
+            await asyncio.to_thread(DBOS.launch)
+            await DBOS.register_queue_async(robot_id, on_conflict="always_update")
             worker = OneAtATime(queue)
             worker.min_dequeue_poll_interval = timedelta(seconds=1)
             for workflow_id in WORKFLOWS:
@@ -118,15 +114,8 @@ def _of_itself(record: logging.LogRecord) -> bool:
 
 
 async def _lead_out(worker: QueueManager, stop: asyncio.Event) -> None:
-    """End the work when told to, or when the supervisor is gone."""
-    supervisor = os.getppid()
-    while not stop.is_set():
-        if os.getppid() != supervisor:
-            stop.set()
-        try:
-            await asyncio.wait_for(stop.wait(), timeout=2)
-        except TimeoutError:
-            continue
+    """End the work when it is over, with what is in hand."""
+    await until_over(stop)
     for context in worker.job_context.values():
         context.cancellation.cancel()
     worker.shutdown.set()
