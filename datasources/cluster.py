@@ -107,6 +107,11 @@ class Cluster:
         self._account = _account() if os.geteuid() == 0 else None
         state = read_state(data_dir)
         home = self._home() if state is None else Path(state.elsewhere or data_dir)
+        if not home.exists():
+            raise EmbeddedPostgresError(
+                f"the cluster of {data_dir} was in {home}, which is gone: bring it back, or remove"
+                f" {data_dir / 'postgres.json'} to start afresh"
+            )
         self.directory = home / "postgres"
         made = (self.directory / "PG_VERSION").exists()
         if state is None:

@@ -18,7 +18,8 @@ WHERE TRUE
   AND j.created_at >= :created_from                                                         --? created_from
   AND j.created_at < :created_to                                                            --? created_to
   AND coalesce(j.completed_at, 'infinity') >= :completed_from                               --? completed_from
-  AND coalesce(j.completed_at, 'infinity') < coalesce(:completed_to, 'infinity'::timestamptz) --? completed_to
+  AND coalesce(j.completed_at, 'infinity') < 'infinity'                                     --? completed_from !completed_to
+  AND coalesce(j.completed_at, 'infinity') < :completed_to                                  --? completed_to
   AND (j.workflow_name ILIKE :pattern OR j.error_message ILIKE :pattern)                    --? pattern
 
 -- name: jobs_page

@@ -51,7 +51,7 @@ def create_app(settings: Settings, dsn: str) -> FastAPI:
 
 
 async def _to_graphiql(_request: Request) -> Response:
-    return RedirectResponse("/graphql")
+    return RedirectResponse("graphql")
 
 
 def from_environment() -> FastAPI:

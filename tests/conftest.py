@@ -11,6 +11,7 @@ import pytest
 
 from datasources.embedded import EmbeddedPostgres, throwaway
 from datasources.migrate import migrate
+from datasources.seed import seed
 
 _numbers = count(1)
 
@@ -41,6 +42,14 @@ def dsn(postgres: EmbeddedPostgres, template: str) -> Iterator[str]:
 def empty_dsn(postgres: EmbeddedPostgres) -> Iterator[str]:
     """A fresh database with nothing in it."""
     with _database(postgres.dsn, "template1") as dsn:
+        yield dsn
+
+
+@pytest.fixture(scope="session")
+def seeded_dsn(postgres: EmbeddedPostgres, template: str) -> Iterator[str]:
+    """A database with 100 robots and 3,000 jobs of three days, for tests that only read."""
+    with _database(postgres.dsn, template) as dsn:
+        asyncio.run(seed(dsn, robots=100, jobs=3000, days=3, seed=7, progress=lambda _: None))
         yield dsn
 
 

@@ -19,7 +19,7 @@ import pytest
 
 from datasources import cluster
 from datasources.embedded import EmbeddedPostgres, EmbeddedPostgresError, running_dsn
-from datasources.postmaster import postmaster_pid, processes
+from datasources.postmaster import Answer, knock, postmaster_pid, processes
 
 OWNER = """
 import sys
@@ -202,6 +202,14 @@ def test_the_password_is_in_no_log_and_on_no_command_line(data_dir: Path, caplog
         assert password not in repr(cluster.read_state(data_dir))
 
 
+def test_knocking_leaves_no_trace_in_the_log(data_dir: Path) -> None:
+    with EmbeddedPostgres(data_dir, durable=False) as server:
+        port = urlsplit(server.dsn).port
+        assert port is not None
+        assert [knock(port, cluster.USER, cluster.DATABASE) for _ in range(5)] == [Answer.READY] * 5
+    assert "client" not in (data_dir / "postgres.log").read_text()
+
+
 def test_nobody_else_can_read_what_lies_in_the_data_directory(data_dir: Path) -> None:
     with EmbeddedPostgres(data_dir, durable=False):
         assert mode(data_dir) == (0o711 if os.geteuid() == 0 else 0o700)
@@ -279,6 +287,14 @@ def test_a_cluster_that_lost_its_password_is_refused(data_dir: Path) -> None:
     (data_dir / "postgres.json").unlink()
     with pytest.raises(EmbeddedPostgresError, match="has lost its"):
         server.start()
+
+
+def test_a_cluster_that_was_kept_elsewhere_and_is_gone_is_missed(data_dir: Path) -> None:
+    data_dir.mkdir()
+    gone = data_dir.parent / "gone"
+    (data_dir / "postgres.json").write_text(f'{{"port": 1, "password": "p", "elsewhere": "{gone}"}}')
+    with pytest.raises(EmbeddedPostgresError, match=f"was in {gone}, which is gone"):
+        EmbeddedPostgres(data_dir).start()
 
 
 def test_what_an_interrupted_first_start_left_is_swept_away(data_dir: Path) -> None:

@@ -7,12 +7,15 @@ import pytest
 
 import datasources
 from datasources.migrate import (
+    _LOCK_KEY,
     EditedMigration,
     ExtensionInUse,
     ForeignSchema,
     Migration,
     MigrationFailed,
+    MigrationLocked,
     NewerDatabase,
+    UnsupportedPostgres,
     current_version,
     dump_schema,
     migrate,
@@ -97,6 +100,24 @@ async def test_a_current_database_needs_no_rights_to_change_it(dsn: str) -> None
 async def test_runners_at_the_same_moment_apply_each_migration_once(empty_dsn: str) -> None:
     applied = await asyncio.gather(*(migrate(empty_dsn) for _ in range(6)))
     assert sorted(name for names in applied for name in names) == [migration.name for migration in shipped()]
+
+
+async def test_a_runner_waits_only_so_long_for_another(dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("datasources.migrate._LOCK_SECONDS", 1)
+    other = await asyncpg.connect(dsn)
+    try:
+        async with other.transaction():
+            await other.execute(f"SELECT pg_advisory_xact_lock({_LOCK_KEY})")
+            with pytest.raises(MigrationLocked):
+                await migrate(dsn)
+    finally:
+        await other.close()
+
+
+async def test_a_postgres_that_is_too_old_is_refused(empty_dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("datasources.migrate._OLDEST_POSTGRES", 99)
+    with pytest.raises(UnsupportedPostgres, match="this is Postgres 18: 99 or newer is needed"):
+        await migrate(empty_dsn)
 
 
 async def test_a_failed_migration_leaves_nothing_of_itself(dsn: str) -> None:

@@ -64,9 +64,10 @@ async def child_fails() -> str:
 
 
 @DBOS.workflow(name="sleeps", serialization_type=WorkflowSerializationFormat.PORTABLE)
-async def sleeps(seconds: float = 3600) -> None:
+async def sleeps(seconds: float = 2) -> None:
     await parse(1)
     await DBOS.sleep_async(seconds)
+    await parse(2)
 
 
 @DBOS.workflow(name="fails_once", serialization_type=WorkflowSerializationFormat.PORTABLE)
