@@ -197,9 +197,11 @@ BEGIN
         )
         SELECT ended.*, missed.details, NULL::jsonb AS headers, NULL::bytea AS payload, NULL::text AS queue_manager
         FROM ended LEFT JOIN missed ON missed.id = ended.id AND missed.jobs = 1 AND missed.rows = 1
+        -- Known already, or one that the second pass may find to have been missed.
         WHERE ended.word NOT IN ('queued', 'picked') AND NOT EXISTS (
             SELECT FROM monitor.jobs j
-            WHERE j.source = 'pgqueuer' AND j.created_at = ended.created AND j.completed_at = ended.completed
+            WHERE j.source = 'pgqueuer' AND j.created_at = ended.created
+              AND (j.completed_at = ended.completed OR NOT still AND j.status IN ('pending', 'claimed'))
         )
         UNION ALL
         SELECT q.id, q.entrypoint, q.priority, q.status::text, q.created,

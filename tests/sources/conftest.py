@@ -73,7 +73,7 @@ def until(connection: asyncpg.Connection) -> Callable[..., Coroutine[Any, Any, N
 
     async def found(query: str, *arguments: object) -> None:
         async with asyncio.timeout(30):
-            while not await connection.fetch(query, *arguments):
+            while not await connection.fetch(query, *arguments):  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
 
     return found

@@ -187,7 +187,8 @@ async def test_no_job_is_lost_that_is_enqueued_and_worked_while_attaching(dsn, p
             await connection.execute(
                 "WITH made AS (INSERT INTO pgqueuer (priority, status, entrypoint, headers)"
                 " VALUES (0, 'queued', 'e', jsonb_build_object('job_id', $1::text)) RETURNING id)"
-                " INSERT INTO pgqueuer_log (job_id, status, priority, entrypoint) SELECT id, 'queued', 0, 'e' FROM made",
+                " INSERT INTO pgqueuer_log (job_id, status, priority, entrypoint)"
+                " SELECT id, 'queued', 0, 'e' FROM made",
                 f"job-{rows}",
             )
             rows += 1

@@ -7,7 +7,7 @@ import asyncio
 import sys
 
 import workflows
-from dbos import DBOS, SetWorkflowID
+from dbos import DBOS, DBOSClient, SetWorkflowID
 from dbos import error as dbos_error
 
 
@@ -28,6 +28,16 @@ async def rewind(workflow_id: str) -> None:
     await handle.get_result()
 
 
+async def from_outside(dsn: str, schema: str, action: str, workflow_id: str) -> None:
+    """Cancel or delete without launching DBOS, which would take up what another process has begun."""
+    client = DBOSClient(system_database_url=dsn, dbos_system_schema=schema)
+    if action == "cancel":
+        await client.cancel_workflow_async(workflow_id)
+    else:
+        await client.delete_workflow_async(workflow_id)
+    client.destroy()
+
+
 async def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("dsn")
@@ -35,20 +45,19 @@ async def main() -> None:
     parser.add_argument("action", choices=("migrate", "run", "cancel", "rewind", "fork", "delete"))
     parser.add_argument("arguments", nargs="*")
     given = parser.parse_args()
+    if given.action in ("cancel", "delete"):
+        await from_outside(given.dsn, given.schema, given.action, *given.arguments)
+        return
     workflows.launch(given.dsn, schema=given.schema)
     try:
         match given.action, given.arguments:
             case "run", pairs:
                 for name, workflow_id in zip(pairs[::2], pairs[1::2], strict=True):
                     await run(name, workflow_id)
-            case "cancel", [workflow_id]:
-                await DBOS.cancel_workflow_async(workflow_id)
             case "rewind", [workflow_id]:
                 await rewind(workflow_id)
             case "fork", [workflow_id]:
                 await (await DBOS.fork_workflow_async(workflow_id, 2)).get_result()
-            case "delete", [workflow_id]:
-                await DBOS.delete_workflow_async(workflow_id)
     finally:
         DBOS.destroy(workflow_completion_timeout_sec=0)
 
