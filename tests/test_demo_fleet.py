@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import asyncpg
+import graphql
 import httpx
 import pytest
 
@@ -39,6 +40,7 @@ from clients.demo_fleet.workflows.reconciliation import (
     match_bookings,
     read_bookings,
 )
+from graph.schema import sdl
 
 NUMBERS = range(1, 400)
 NOBODY = "http://127.0.0.1:9/graphql"
@@ -67,6 +69,11 @@ def test_the_fleet_imports_nothing_of_the_server() -> None:
             elif isinstance(statement, ast.ImportFrom) and statement.module:
                 imported.add(statement.module.split(".")[0])
     assert not imported & {"graph", "subscriptions", "datasources"}
+
+
+def test_what_a_robot_says_is_what_the_graph_understands() -> None:
+    document = Path(clients.demo_fleet.__file__).with_name("robot.graphql").read_text(encoding="utf-8")
+    assert graphql.validate(graphql.build_schema(sdl()), graphql.parse(document)) == []
 
 
 def test_an_invoice_is_refused_exactly_when_it_is_malformed() -> None:
