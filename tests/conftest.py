@@ -1,9 +1,11 @@
 """A real Postgres for every test: one server a session, one migrated template, one database a test."""
 
 import asyncio
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import asyncpg
@@ -51,6 +53,14 @@ def seeded_dsn(postgres: EmbeddedPostgres, template: str) -> Iterator[str]:
     with _database(postgres.dsn, template) as dsn:
         asyncio.run(seed(dsn, robots=100, jobs=3000, days=3, seed=7, progress=lambda _: None))
         yield dsn
+
+
+@pytest.fixture
+def data_dir() -> Iterator[Path]:
+    """A data directory that is not there yet, where the account that runs Postgres for root can get to."""
+    with tempfile.TemporaryDirectory(prefix="casare-tests-", ignore_cleanup_errors=True) as directory:
+        Path(directory).chmod(0o711)
+        yield Path(directory) / "data"
 
 
 @contextmanager

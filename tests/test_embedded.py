@@ -3,10 +3,8 @@ import logging
 import os
 import shutil
 import socket
-import stat
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -30,14 +28,6 @@ with EmbeddedPostgres(Path(sys.argv[1])) as server:
     print(server.dsn, flush=True)
     sys.stdin.read()
 """
-
-
-@pytest.fixture
-def data_dir() -> Iterator[Path]:
-    """A data directory that is not there yet, where the account that runs Postgres for root can get to."""
-    with tempfile.TemporaryDirectory(prefix="casare-tests-", ignore_cleanup_errors=True) as directory:
-        Path(directory).chmod(0o711)
-        yield Path(directory) / "data"
 
 
 @contextmanager
@@ -79,10 +69,6 @@ def postmaster(data_dir: Path) -> psutil.Process:
     pid = postmaster_pid(data_dir / "postgres")
     assert pid is not None
     return psutil.Process(pid)
-
-
-def mode(path: Path) -> int:
-    return stat.S_IMODE(path.stat().st_mode)
 
 
 @pytest.mark.slow
@@ -210,21 +196,6 @@ def test_knocking_leaves_no_trace_in_the_log(data_dir: Path) -> None:
     assert "client" not in (data_dir / "postgres.log").read_text()
 
 
-def test_nobody_else_can_read_what_lies_in_the_data_directory(data_dir: Path) -> None:
-    with EmbeddedPostgres(data_dir, durable=False):
-        assert mode(data_dir) == (0o711 if os.geteuid() == 0 else 0o700)
-        assert mode(data_dir / "postgres") == 0o700
-        files = [path for path in data_dir.iterdir() if path.is_file()]
-        assert {path.name: oct(mode(path)) for path in files} == dict.fromkeys(
-            ["postgres.json", "postgres.lock", "postgres.log"], oct(0o600)
-        )
-
-
-def test_the_server_never_runs_as_root(data_dir: Path) -> None:
-    with EmbeddedPostgres(data_dir, durable=False):
-        assert postmaster(data_dir).uids().effective != 0
-
-
 @pytest.mark.slow
 def test_a_data_directory_and_programs_behind_closed_doors_do_for_root_too(
     data_dir: Path, monkeypatch: pytest.MonkeyPatch
@@ -244,7 +215,7 @@ def test_a_data_directory_and_programs_behind_closed_doors_do_for_root_too(
     finally:
         state = cluster.read_state(closed / "data")
         if state is not None and state.elsewhere is not None:
-            assert mode(Path(state.elsewhere) / "postgres") == 0o700
+            assert (Path(state.elsewhere) / "postgres").stat().st_mode & 0o777 == 0o700
             shutil.rmtree(state.elsewhere)
 
 
@@ -269,43 +240,3 @@ def test_a_server_that_does_not_start_says_why(data_dir: Path) -> None:
         configuration.write("\nnonsense = on\n")
     with pytest.raises(EmbeddedPostgresError, match='unrecognized configuration parameter "nonsense"'):
         server.start()
-
-
-def test_a_cluster_of_another_major_version_is_refused(data_dir: Path) -> None:
-    server = EmbeddedPostgres(data_dir, durable=False)
-    server.start()
-    server.stop()
-    (data_dir / "postgres/PG_VERSION").write_text("17\n")
-    with pytest.raises(EmbeddedPostgresError, match="made by Postgres 17, and this is Postgres 18"):
-        server.start()
-
-
-def test_a_cluster_that_lost_its_password_is_refused(data_dir: Path) -> None:
-    server = EmbeddedPostgres(data_dir, durable=False)
-    server.start()
-    server.stop()
-    (data_dir / "postgres.json").unlink()
-    with pytest.raises(EmbeddedPostgresError, match="has lost its"):
-        server.start()
-
-
-def test_a_cluster_that_was_kept_elsewhere_and_is_gone_is_missed(data_dir: Path) -> None:
-    data_dir.mkdir()
-    gone = data_dir.parent / "gone"
-    (data_dir / "postgres.json").write_text(f'{{"port": 1, "password": "p", "elsewhere": "{gone}"}}')
-    with pytest.raises(EmbeddedPostgresError, match=f"was in {gone}, which is gone"):
-        EmbeddedPostgres(data_dir).start()
-
-
-def test_what_an_interrupted_first_start_left_is_swept_away(data_dir: Path) -> None:
-    (data_dir / "postgres.new/base").mkdir(parents=True)
-    data_dir.chmod(0o711)
-    with EmbeddedPostgres(data_dir, durable=False) as server:
-        assert query(server.dsn, "SELECT 1")
-    assert not (data_dir / "postgres.new").exists()
-
-
-def test_a_data_directory_that_cannot_be_made_is_named(data_dir: Path) -> None:
-    data_dir.write_text("a file")
-    with pytest.raises(EmbeddedPostgresError, match=f"no embedded Postgres in {data_dir}/below"):
-        EmbeddedPostgres(data_dir / "below").start()
