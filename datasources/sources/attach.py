@@ -12,6 +12,7 @@ SourceError
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -23,7 +24,9 @@ from datasources.sql import Query, queries
 
 Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 
-_LOCK_SECONDS = 5
+# Below Postgres's own deadlock_timeout of 1 s: we give way before it would choose whom to end.
+_LOCK_MILLISECONDS = 500
+_LOCK_ATTEMPTS = 10
 _PLAIN = re.compile(r'[\w."-]*')
 
 
@@ -117,7 +120,7 @@ async def attach(database: str | Connection, source: str, *, place: str | None =
         await _script(connection, sql["functions"], parts)
         # A long history is copied before the triggers take their lock: the source waits for little of it.
         copied = await _rows(connection, sql["backfill"], {"still": False}) if first else []
-        await _script(connection, sql["triggers"], parts)
+        await _between_transactions(connection, sql["triggers"], parts)
         copied += await _rows(connection, sql["backfill"], {"still": True})
     jobs, node_executions, errors = (sum(column) for column in zip(*copied, strict=True))
     return AttachReport(source, version, jobs, node_executions, errors)
@@ -127,7 +130,7 @@ async def detach(database: str | Connection, source: str) -> bool:
     """Follow the source no longer; what is known of its jobs stays. False where it was not attached."""
     _, sql = _source(source)
     async with _transaction(database) as connection:
-        await _script(connection, sql["remove"], {})
+        await _between_transactions(connection, sql["remove"], {})
         removed = await connection.fetch("DELETE FROM monitor.sources WHERE name = $1 RETURNING name", source)
     return bool(removed)
 
@@ -146,16 +149,14 @@ async def _transaction(database: str | Connection) -> AsyncIterator[Connection]:
         # What a lock waited for must be visible once it is held, so never a snapshot from before.
         async with connection.transaction(isolation="read_committed"):
             await connection.execute(
-                f"SET LOCAL lock_timeout = '{_LOCK_SECONDS}s'; SET LOCAL statement_timeout = 0;"
+                f"SET LOCAL lock_timeout = {_LOCK_MILLISECONDS}; SET LOCAL statement_timeout = 0;"
                 " SET LOCAL search_path = pg_catalog"
             )
             if await connection.fetchval("SELECT to_regclass('monitor.sources') IS NULL"):
                 raise NotMigrated("this database has no schema monitor yet: run the migrations first")
             yield connection
     except asyncpg.LockNotAvailableError as error:
-        raise SourceBusy(
-            f"another transaction has held the source's tables for {_LOCK_SECONDS} s: try again"
-        ) from error
+        raise SourceBusy("another transaction holds the source's tables, or attaches it just now: try again") from error
     except asyncpg.InsufficientPrivilegeError as error:
         raise SourceForbidden(f"this database user may not do that: {error.args[0]}") from error
     finally:
@@ -210,3 +211,17 @@ async def _rows(
 async def _script(connection: Connection, query: Query, parts: Mapping[str, str]) -> None:
     statements, _ = query.bind({}, **parts)
     await connection.execute(statements)
+
+
+async def _between_transactions(connection: Connection, query: Query, parts: Mapping[str, str]) -> None:
+    # Whoever waits for a table makes all wait that come after; so the wait is short, and often.
+    for attempt in range(_LOCK_ATTEMPTS):
+        try:
+            async with connection.transaction():
+                await _script(connection, query, parts)
+        except asyncpg.LockNotAvailableError:
+            if attempt == _LOCK_ATTEMPTS - 1:
+                raise
+            await asyncio.sleep(_LOCK_MILLISECONDS / 1000)
+        else:
+            return

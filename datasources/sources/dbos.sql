@@ -53,7 +53,8 @@ BEGIN
     END IF;
     error_type := left(coalesce(nullif(said ->> 'name', ''), 'OpaqueError'), 200);
     error_message := left(coalesce(said ->> 'message', format(
-        'DBOS keeps this error as %s, which is not read: a portable serializer makes it readable', serialization)), 2000);
+        'DBOS keeps this error as %s, which is not read: its portable serializer makes it readable', serialization
+    )), 2000);
 END $source$;
 
 -- One step of a workflow, or an operation of DBOS's own, as a node of its job.
@@ -94,16 +95,17 @@ BEGIN
         END IF;
     ELSIF taken.function_name = 'DBOS.sleep' AND monitor.dbos_time(taken.completed_at) > clock_timestamp() THEN
         -- Written as it begins, with the time at which it will wake.
-        ended := CASE WHEN monitor.dbos_status(taken.word) IN ('pending', 'claimed') THEN 'running' ELSE 'cancelled' END;
+        ended := CASE WHEN monitor.dbos_status(taken.word) IN ('pending', 'claimed') THEN 'running'
+                      ELSE 'cancelled' END;
         ended_at := NULL;
     END IF;
     INSERT INTO monitor.node_executions AS n
         (job_id, position, node_id, node_type, status, started_at, completed_at, error_type, error_message)
     VALUES (workflow, step, taken.function_name,
         CASE WHEN taken.child IS NOT NULL THEN 'child_workflow'
-             WHEN taken.function_name LIKE 'DBOS.%' THEN
-                 lower(regexp_replace(split_part(substr(taken.function_name, 6), '-', 1), '([a-z])([A-Z])', '\1_\2', 'g'))
-             ELSE 'step' END,
+             WHEN taken.function_name NOT LIKE 'DBOS.%' THEN 'step'
+             ELSE lower(regexp_replace(split_part(substr(taken.function_name, 6), '-', 1),
+                                       '([a-z])([A-Z])', '\1_\2', 'g')) END,
         ended, monitor.dbos_time(taken.started_at), monitor.dbos_time(ended_at), wrong.error_type, wrong.error_message)
     ON CONFLICT (job_id, position) DO UPDATE SET
         node_id = excluded.node_id, node_type = excluded.node_type, status = excluded.status,
@@ -152,8 +154,8 @@ BEGIN
             workflow, 'dbos', coalesce(taken.name, 'unnamed'), coalesce(taken.name, 'unnamed'),
             coalesce(nullif(taken.environment, ''), 'default'), now_is, taken.word, taken.priority,
             monitor.dbos_time(taken.created_at),
-            -- Only a workflow that came through a queue has a start of its own; the others start as they are made. One that
-            -- was cancelled has lost what it had.
+            -- Only a workflow that came through a queue has a start of its own; the others start as they are made.
+            -- One that was cancelled has lost what it had.
             CASE WHEN now_is <> 'pending' THEN monitor.dbos_time(coalesce(taken.started_at,
                 CASE WHEN taken.queue_name IS NULL AND taken.word IN ('PENDING', 'SUCCESS', 'ERROR')
                      THEN taken.created_at END)) END,
@@ -186,12 +188,16 @@ BEGIN
     END IF;
 END $source$;
 
--- Never fails and hardly waits: what cannot be mapped is recorded, and what cannot be recorded is told to the server's log.
+-- Never fails and hardly waits. What cannot be mapped is recorded, what cannot be recorded is told to the server's log,
+-- and a transaction that has waited for us once in vain does not wait again.
 CREATE OR REPLACE FUNCTION monitor.dbos_changed() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
-SET search_path = pg_catalog, monitor, pg_temp SET lock_timeout = '500ms' AS $source$
+SET search_path = pg_catalog, monitor, pg_temp SET lock_timeout = '200ms' AS $source$
 DECLARE
     row_key text := TG_OP;
 BEGIN
+    IF current_setting('monitor.stalled', true) = 'on' THEN
+        PERFORM set_config('lock_timeout', '1ms', true);
+    END IF;
     IF TG_OP = 'TRUNCATE' THEN
         UPDATE monitor.jobs SET status = 'cancelled', raw_status = 'DELETED', completed_at = now()
         WHERE source = 'dbos' AND status IN ('pending', 'claimed');
@@ -210,14 +216,19 @@ BEGIN
         PERFORM monitor.map_dbos_workflow(OLD.workflow_uuid);
     ELSE
         row_key := NEW.workflow_uuid;
-        IF TG_OP = 'INSERT' OR (OLD.status, OLD.started_at_epoch_ms, OLD.completed_at, OLD.recovery_attempts, OLD.priority,
-                OLD.attributes) IS DISTINCT FROM (NEW.status, NEW.started_at_epoch_ms, NEW.completed_at,
-                NEW.recovery_attempts, NEW.priority, NEW.attributes) THEN
+        IF TG_OP = 'INSERT' OR
+                (OLD.status, OLD.started_at_epoch_ms, OLD.completed_at, OLD.recovery_attempts, OLD.priority, OLD.attributes)
+                IS DISTINCT FROM
+                (NEW.status, NEW.started_at_epoch_ms, NEW.completed_at, NEW.recovery_attempts, NEW.priority, NEW.attributes)
+        THEN
             PERFORM monitor.map_dbos_workflow(NEW.workflow_uuid);
         END IF;
     END IF;
     RETURN NULL;
 EXCEPTION WHEN OTHERS THEN
+    IF SQLSTATE = '55P03' THEN
+        PERFORM set_config('monitor.stalled', 'on', true);
+    END IF;
     BEGIN
         PERFORM monitor.record_source_error('dbos', row_key, SQLSTATE, SQLERRM);
     EXCEPTION WHEN OTHERS THEN
@@ -226,8 +237,8 @@ EXCEPTION WHEN OTHERS THEN
     RETURN NULL;
 END $source$;
 
--- What differs from what is known. Ended workflows may be copied while DBOS works; the others only once it stands still,
--- under the triggers' lock.
+-- What differs from what is known. Ended workflows may be copied while DBOS works; the others only once it stands
+-- still, under the triggers' lock.
 CREATE OR REPLACE FUNCTION monitor.backfill_dbos(
     still boolean, OUT jobs bigint, OUT node_executions bigint, OUT errors bigint
 ) LANGUAGE plpgsql SET search_path = pg_catalog, monitor, pg_temp AS $source$

@@ -14,14 +14,15 @@ WHERE q.relname ~ 'pgqueuer$' AND q.relkind = 'r'
 ORDER BY place
 
 -- name: version
--- PgQueuer keeps no version: its columns and status words tell it. Installations older than 1.6 may have kept a short id.
+-- PgQueuer keeps no version: its columns and status words tell it.
 WITH shape AS (
     SELECT attrelid, string_agg(attname, ' ' ORDER BY attname) AS columns FROM pg_attribute
     WHERE attrelid IN (to_regclass(:queue), to_regclass(:log)) AND attnum > 0 AND NOT attisdropped
     GROUP BY attrelid
 ), installed AS (
     SELECT queue.columns AS queue, log.columns AS log,
-        (SELECT string_agg(enumlabel, ' ' ORDER BY enumlabel COLLATE "C") FROM pg_attribute a JOIN pg_enum e ON e.enumtypid = a.atttypid
+        (SELECT string_agg(enumlabel, ' ' ORDER BY enumlabel)
+         FROM pg_attribute a JOIN pg_enum e ON e.enumtypid = a.atttypid
          WHERE a.attrelid = queue.attrelid AND a.attname = 'status') AS statuses
     FROM shape queue, shape log
     WHERE queue.attrelid = to_regclass(:queue) AND log.attrelid = to_regclass(:log)
@@ -62,12 +63,9 @@ BEGIN
         END;
     END IF;
     RETURN (SELECT coalesce(jsonb_object_agg(key, value), '{}') FROM (
-        SELECT DISTINCT ON (key) key, value
-        FROM (VALUES (1, headers), (2, said)) AS place (rank, object),
-             jsonb_each_text(CASE jsonb_typeof(object) WHEN 'object' THEN object ELSE '{}' END)
-        WHERE key IN ('job_id', 'workflow_id', 'workflow_name', 'environment') AND value <> ''
-        ORDER BY key, rank
-    ) AS word);
+        SELECT key, coalesce(nullif(headers ->> key, ''), nullif(said ->> key, '')) AS value
+        FROM unnest(ARRAY['job_id', 'workflow_id', 'workflow_name', 'environment']) AS key
+    ) AS word WHERE value IS NOT NULL);
 END $source$;
 
 CREATE OR REPLACE FUNCTION monitor.map_pgqueuer(
@@ -106,13 +104,17 @@ BEGIN
         retry_count = excluded.retry_count;
 END $source$;
 
--- Never fails and hardly waits: what cannot be mapped is recorded, and what cannot be recorded is told to the server's log.
+-- Never fails and hardly waits. What cannot be mapped is recorded, what cannot be recorded is told to the server's log,
+-- and a transaction that has waited for us once in vain does not wait again.
 CREATE OR REPLACE FUNCTION monitor.pgqueuer_changed() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
-SET search_path = pg_catalog, monitor, pg_temp SET lock_timeout = '500ms' AS $source$
+SET search_path = pg_catalog, monitor, pg_temp SET lock_timeout = '200ms' AS $source$
 DECLARE
     row_id bigint;
     outcome record;
 BEGIN
+    IF current_setting('monitor.stalled', true) = 'on' THEN
+        PERFORM set_config('lock_timeout', '1ms', true);
+    END IF;
     IF TG_OP = 'TRUNCATE' THEN
         UPDATE monitor.jobs SET status = 'cancelled', raw_status = 'deleted', completed_at = now()
         WHERE source = 'pgqueuer' AND status IN ('pending', 'claimed');
@@ -151,6 +153,9 @@ BEGIN
         NEW.attempts, NEW.queue_manager_id::text, outcome.traceback);
     RETURN NULL;
 EXCEPTION WHEN OTHERS THEN
+    IF SQLSTATE = '55P03' THEN
+        PERFORM set_config('monitor.stalled', 'on', true);
+    END IF;
     BEGIN
         PERFORM monitor.record_source_error('pgqueuer', coalesce(row_id::text, TG_OP), SQLSTATE, SQLERRM);
     EXCEPTION WHEN OTHERS THEN
@@ -187,8 +192,9 @@ BEGIN
             WINDOW job AS (PARTITION BY l.job_id)
             ORDER BY l.job_id, l.id DESC
         ), missed AS (
-            -- Seen in the queue before a detach, ended after it: the time of its making tells which it was, if it was alone.
-            SELECT ended.id, count(*) OVER (PARTITION BY ended.id) AS jobs, count(*) OVER (PARTITION BY j.job_id) AS rows,
+            -- Seen in the queue before a detach, ended after it: the time it was made tells which, if it was alone.
+            SELECT ended.id,
+                count(*) OVER (PARTITION BY ended.id) AS jobs, count(*) OVER (PARTITION BY j.job_id) AS rows,
                 jsonb_build_object('job_id', j.job_id, 'workflow_id', j.workflow_id, 'workflow_name', j.workflow_name,
                                    'environment', j.environment) AS details
             FROM ended JOIN monitor.jobs j ON j.created_at = ended.created

@@ -214,3 +214,19 @@ async def test_no_job_is_lost_that_is_enqueued_and_worked_while_attaching(dsn, p
         for row in await known("SELECT status, count(*) AS jobs FROM monitor.jobs GROUP BY 1")
     }
     assert counts == {"completed": (rows + 1) // 2, "pending": rows // 2}
+
+
+async def test_no_workflow_is_lost_that_runs_while_attaching(dsn, dbos, known, until, meanwhile):
+    runs = [word for number in range(20) for word in ("invoices", f"w{number}")]
+    async with meanwhile(dbos("run", *runs)):
+        await until("SELECT FROM dbos.workflow_status WHERE status = 'SUCCESS'")
+        for _ in range(5):
+            assert (await attach(dsn, "dbos")).errors == 0
+    assert await known("SELECT job_id, raw_status FROM monitor.jobs ORDER BY job_id") == await known(
+        "SELECT workflow_uuid AS job_id, status AS raw_status FROM dbos.workflow_status ORDER BY workflow_uuid"
+    )
+    assert await known("SELECT job_id, position FROM monitor.node_executions ORDER BY 1, 2") == await known(
+        "SELECT workflow_uuid AS job_id, function_id AS position FROM dbos.operation_outputs ORDER BY 1, 2"
+    )
+    assert await known("SELECT DISTINCT status FROM monitor.node_executions") == [{"status": "completed"}]
+    assert await known("SELECT * FROM monitor.source_errors") == []

@@ -54,6 +54,20 @@ async def test_a_source_does_not_wait_for_a_locked_monitor(dsn, connection, know
     assert await known(ERRORS) == [{"source": "pgqueuer", "source_key": str(key), "code": "55P03", "times": 1}]
 
 
+async def test_a_batch_waits_for_a_locked_monitor_only_once(dsn, connection, known):
+    holder = await asyncpg.connect(dsn, timeout=10)
+    async with holder.transaction():
+        await holder.execute("LOCK TABLE monitor.jobs")
+        await connection.execute(
+            "INSERT INTO pgqueuer (priority, status, entrypoint) SELECT 0, 'queued', 'e' FROM generate_series(1, 200)",
+            timeout=20,
+        )
+    await holder.close(timeout=5)
+    assert await known("SELECT count(*) AS rows, sum(times)::int AS times FROM monitor.source_errors") == [
+        {"rows": 200, "times": 200}
+    ]
+
+
 async def test_a_source_commits_even_where_the_error_cannot_be_recorded(connection, known):
     await connection.execute("DROP TABLE monitor.source_errors, monitor.jobs CASCADE")
     key = await connection.fetchval(ENQUEUE, "{}")
