@@ -46,8 +46,8 @@ CREATE FUNCTION monitor.record_source_error(source text, source_key text, code t
 $$;
 
 CREATE TABLE monitor.events (
-    seq bigint NOT NULL,
     txid xid8 DEFAULT pg_current_xact_id() NOT NULL,
+    seq bigint NOT NULL,
     at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
     kind text NOT NULL,
     job_id text,

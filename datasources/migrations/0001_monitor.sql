@@ -115,10 +115,12 @@ CREATE TABLE monitor.healing_events (
 CREATE INDEX healing_events_by_job ON monitor.healing_events (job_id);
 CREATE INDEX healing_events_by_time ON monitor.healing_events (at);
 
--- The ledger: one row for each transition, written by the transaction that made it. Never updated.
+-- The ledger: one row for each transition, written by the transaction that made it. Never updated. Defaults are
+-- evaluated in the order of the columns: a number is drawn by a transaction that already has its id, so whoever sees a
+-- gap in the numbers finds in the same snapshot who may still fill it.
 CREATE TABLE monitor.events (
-    seq             bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     txid            xid8 NOT NULL DEFAULT pg_current_xact_id(),
+    seq             bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     at              timestamptz NOT NULL DEFAULT clock_timestamp(),
     kind            text NOT NULL CHECK (kind IN ('job', 'node', 'robot')),
     job_id          text,
