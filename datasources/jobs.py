@@ -77,8 +77,11 @@ class JobCriteria:
 
     def parameters(self) -> dict[str, object]:
         """The parameters of `matching` in `jobs.sql`."""
+        statuses = None if self.statuses is None else sorted(set(self.statuses))
+        only = statuses[0] if statuses is not None and len(statuses) == 1 else None
         return {
-            "statuses": None if self.statuses is None else sorted(set(self.statuses)),
+            "status": only,
+            "statuses": statuses if only is None else None,
             "workflow_id": self.workflow_id,
             "robot_id": self.robot_id,
             "environment": self.environment,
@@ -105,12 +108,16 @@ def containing(text: str) -> str:
     return f"%{escaped}%"
 
 
+def _apart(ordering: Ordering) -> bool | None:
+    return True if ordering.column == "created_at" else None
+
+
 async def jobs_page(database: Database, criteria: JobCriteria, order: JobOrder, request: PageRequest) -> Page[JobRow]:
     """One page of the list of all jobs."""
     ordering: Ordering = order.value
     records = await database.fetch(
         _SQL["jobs_page"],
-        {**criteria.parameters(), **request.parameters(), "parents": None},
+        {**criteria.parameters(), **request.parameters(), "parents": None, "apart": _apart(ordering)},
         **ordering.parts(backward=request.backward),
     )
     return page([JobRow.of(record[1:]) for record in records], request)

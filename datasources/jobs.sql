@@ -4,12 +4,15 @@ j.created_at, j.claimed_at, j.completed_at, j.duration_ms, j.queue_wait_ms, j.er
 j.retry_count, j.max_retries, j.progress_percent, j.current_node
 
 -- name: matching
--- The filters of a list of jobs; `wanted` walks several statuses as several short index ranges.
+-- The filters of a list of jobs. `apart` walks each of several statuses as a short range of its own index; in another
+-- order the planner must see which statuses they are, as it sorts the few that wait and walks the many that ended.
 FROM monitor.jobs j
 WHERE TRUE
   AND j.robot_id = parent.key                                                               --? of_robots
   AND j.workflow_id = parent.key                                                            --? of_workflows
-  AND j.status = wanted.status                                                              --? statuses
+  AND j.status = :status                                                                    --? status
+  AND j.status = wanted.status                                                              --? statuses apart
+  AND j.status = ANY(:statuses::text[])                                                     --? statuses !apart
   AND j.workflow_id = :workflow_id                                                          --? workflow_id
   AND j.robot_id = :robot_id                                                                --? robot_id
   AND j.environment = :environment                                                          --? environment
@@ -29,14 +32,14 @@ SELECT NULL AS parent,                                                          
 {columns}
 FROM unnest(:parents::text[]) AS parent (key) CROSS JOIN LATERAL (                          --? parents
 FROM (                                                                                      --? !parents
-    SELECT j.* FROM unnest(:statuses::text[]) AS wanted (status) CROSS JOIN LATERAL (       --? statuses
+    SELECT j.* FROM unnest(:statuses::text[]) AS wanted (status) CROSS JOIN LATERAL (       --? statuses apart
     SELECT {columns}
     {matching}
       AND ({key}, j.job_id) {beyond} (:start::text::{type}, :start_id::text)                --? start
       AND ({key}, j.job_id) {within} (:stop::text::{type}, :stop_id::text)                  --? stop
     ORDER BY {key} {direction}, j.job_id {direction}
     LIMIT :limit
-    ) j ORDER BY {key} {direction}, j.job_id {direction} LIMIT :limit                       --? statuses
+    ) j ORDER BY {key} {direction}, j.job_id {direction} LIMIT :limit                       --? statuses apart
 ) j
 ORDER BY parent.key, {key} {direction}, j.job_id {direction}                                --? parents
 
@@ -47,10 +50,7 @@ SELECT NULL AS parent, matched.total                                            
 FROM unnest(:parents::text[]) AS parent (key) CROSS JOIN LATERAL (                          --? parents
 FROM (                                                                                      --? !parents
     SELECT count(*) AS total
-    FROM (                                                                                  --? statuses
-    SELECT FROM unnest(:statuses::text[]) AS wanted (status) CROSS JOIN LATERAL (SELECT     --? statuses
     {matching}
-    ) j ) j                                                                                 --? statuses
 ) matched
 
 -- name: jobs_by_id

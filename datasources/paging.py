@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
+from math import isfinite
 from typing import Generic, TypeVar
 
 Row = TypeVar("Row")
+
+# What stands for a missing key, as the `key` of the orderings has it.
+_MISSING = {"timestamptz": "infinity", "float8": "-1.0"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +27,20 @@ class Ordering:
         """The sort key of a row as text that Postgres reads back exactly."""
         value = getattr(row, self.column)
         if value is None:
-            return "infinity" if self.type == "timestamptz" else "-1"
+            return _MISSING[self.type]
         return value.isoformat() if isinstance(value, datetime) else str(value)
+
+    def reads(self, key: str) -> bool:
+        """Whether the text is a sort key as `key_of` writes it, and so one that Postgres reads."""
+        try:
+            if self.type == "timestamptz":
+                moment = datetime.fromisoformat(key)
+                return moment.tzinfo == UTC and moment.isoformat() == key
+            if self.type == "float8":
+                return isfinite(float(key)) and str(float(key)) == key
+        except ValueError:
+            return key == _MISSING[self.type]
+        return "\0" not in key
 
     def parts(self, *, backward: bool) -> dict[str, str]:
         """The SQL of this order for a page read forwards, or backwards from its end."""

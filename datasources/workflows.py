@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from datasources.jobs import containing
-from datasources.paging import Key, Page, PageRequest, page
+from datasources.paging import Key, Ordering, Page, PageRequest, page
 from datasources.postgres import Database
 from datasources.sql import queries
 
 _SQL = queries("workflows")
+
+BY_ID = Ordering("w.workflow_id", "text", "workflow_id", descending=False)
 
 
 @dataclass(frozen=True, slots=True)

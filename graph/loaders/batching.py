@@ -1,4 +1,8 @@
-"""The two shapes a loader has."""
+"""The two shapes a loader has.
+
+These batch and do not cache: an answer at hand would let its fields run ahead of their siblings, which then wait for
+a statement of their own. So one field path is one statement, whatever another has asked before.
+"""
 
 from __future__ import annotations
 
@@ -19,10 +23,10 @@ def by_key(
     """A loader whose keys are all answered by one statement."""
 
     async def load(keys: list[Key]) -> list[Value]:
-        found = await fetch(keys)
+        found = await fetch(list(dict.fromkeys(keys)))
         return [found[key] if key in found else missing() for key in keys]
 
-    return DataLoader(batch_load_fn=load)
+    return DataLoader(batch_load_fn=load, cache=False)
 
 
 def by_group(
@@ -32,7 +36,7 @@ def by_group(
 
     async def load(keys: list[tuple[str, Group]]) -> list[Value]:
         groups: dict[Group, list[str]] = {}
-        for key, group in keys:
+        for key, group in dict.fromkeys(keys):
             groups.setdefault(group, []).append(key)
         answers: Sequence[Mapping[str, Value]] = await asyncio.gather(
             *(fetch(group, ids) for group, ids in groups.items())
@@ -40,4 +44,4 @@ def by_group(
         found = dict(zip(groups, answers, strict=True))
         return [found[group][key] if key in found[group] else missing(group) for key, group in keys]
 
-    return DataLoader(batch_load_fn=load)
+    return DataLoader(batch_load_fn=load, cache=False)

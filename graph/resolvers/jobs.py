@@ -38,7 +38,7 @@ class JobQueries:
         order_by: JobOrderArgument = JobOrder.CREATED_AT_DESC,
     ) -> ConnectionOf:
         database, criteria = info.context.database, _criteria(filter)
-        request = page_request(_list_name(order_by), first, after, last, before)
+        request = page_request(_list_name(order_by), order_by.value, first, after, last, before)
         page = await jobs_page(database, criteria, order_by, request)
         return _connection(page, order_by, lambda: jobs_count(database, criteria))
 
@@ -56,7 +56,7 @@ async def jobs_of(
 ) -> ConnectionOf:
     """A page of the jobs of one robot or workflow; all that are asked alike are read at once."""
     loaders, jobs = info.context.loaders, JobsOf(parent, _criteria(filter))
-    request = page_request(_list_name(order_by), first, after, last, before)
+    request = page_request(_list_name(order_by), order_by.value, first, after, last, before)
     page = await loaders.job_pages.load((parent_id, JobPageOf(jobs, order_by, request)))
     return _connection(page, order_by, lambda: loaders.job_counts.load((parent_id, jobs)))
 

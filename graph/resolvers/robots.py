@@ -40,7 +40,7 @@ class RobotQueries:
         database, offline_after = info.context.database, info.context.settings.offline_after_seconds
         criteria = RobotCriteria() if filter is None else filter.criteria()
         list_name = f"robots:{order_by.name}"
-        request = page_request(list_name, first, after, last, before)
+        request = page_request(list_name, order_by.value, first, after, last, before)
         page = await robots_page(database, criteria, order_by, request, offline_after)
         return ConnectionOf(
             page,

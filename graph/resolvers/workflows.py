@@ -7,7 +7,7 @@ from typing import Annotated
 import strawberry
 
 from datasources.paging import Key
-from datasources.workflows import WorkflowRow, workflows_count, workflows_page
+from datasources.workflows import BY_ID, WorkflowRow, workflows_count, workflows_page
 from graph.context import Info
 from graph.types.paging import After, Connection, ConnectionOf, First, page_request
 from graph.types.workflows import Workflow
@@ -40,11 +40,11 @@ class WorkflowQueries:
         ] = None,
     ) -> ConnectionOf:
         database = info.context.database
-        request = page_request("workflows", first, after)
+        request = page_request("workflows", BY_ID, first, after)
         page = await workflows_page(database, request.limit, request.after, search)
         return ConnectionOf(
             page,
             "workflows",
-            lambda workflow: Key("", workflow.workflow_id),
+            lambda workflow: Key(BY_ID.key_of(workflow), workflow.workflow_id),
             lambda: workflows_count(database, search),
         )

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Generic, TypeVar
 import orjson
 import strawberry
 
-from datasources.paging import Key, Page, PageRequest
+from datasources.paging import Key, Ordering, Page, PageRequest
 from graph.errors import BadUserInput
 
 MOST = 100  # rows of one page
@@ -52,7 +52,12 @@ class ConnectionOf:
 
 
 def page_request(
-    list_name: str, first: int, after: str | None, last: int | None = None, before: str | None = None
+    list_name: str,
+    ordering: Ordering,
+    first: int,
+    after: str | None,
+    last: int | None = None,
+    before: str | None = None,
 ) -> PageRequest:
     """The page that Relay's arguments ask for; `last` turns the reading direction."""
     for name, number in (("first", first), ("last", last)):
@@ -60,13 +65,13 @@ def page_request(
             raise BadUserInput(f"{name} must lie between 1 and {MOST}, not {number}.")
     return PageRequest(
         limit=first if last is None else last,
-        after=_key(list_name, "after", after),
-        before=_key(list_name, "before", before),
+        after=_key(list_name, ordering, "after", after),
+        before=_key(list_name, ordering, "before", before),
         backward=last is not None,
     )
 
 
-def _key(list_name: str, argument: str, cursor: str | None) -> Key | None:
+def _key(list_name: str, ordering: Ordering, argument: str, cursor: str | None) -> Key | None:
     if cursor is None:
         return None
     try:
@@ -76,7 +81,7 @@ def _key(list_name: str, argument: str, cursor: str | None) -> Key | None:
         raise BadUserInput(f"{argument} is not a cursor of this API.", "BAD_CURSOR") from error
     if of_list != list_name:
         raise BadUserInput(f"{argument} is a cursor of another list or order.", "BAD_CURSOR")
-    if not isinstance(value, str) or not isinstance(row_id, str):
+    if not isinstance(value, str) or not isinstance(row_id, str) or not ordering.reads(value) or "\0" in row_id:
         raise BadUserInput(f"{argument} is not a cursor of this API.", "BAD_CURSOR")
     return Key(value, row_id)
 
