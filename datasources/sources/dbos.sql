@@ -236,6 +236,8 @@ EXCEPTION WHEN OTHERS THEN
     END;
     RETURN NULL;
 END $source$;
+-- It writes as its owner: nobody else may hang it on a table of their own.
+REVOKE EXECUTE ON FUNCTION monitor.dbos_changed() FROM PUBLIC;
 
 -- What differs from what is known. Ended workflows may be copied while DBOS works; the others only once it stands
 -- still, under the triggers' lock.

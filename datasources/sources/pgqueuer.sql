@@ -123,8 +123,9 @@ BEGIN
         row_id := OLD.id;
         -- A job that failed and was kept has had its outcome, whoever clears it away.
         IF OLD.status::text <> 'failed' THEN
+            -- + 0: over its key alone, the planner would walk the whole log backwards.
             SELECT l.status::text AS word, l.created, l.traceback INTO outcome
-            FROM {log} l WHERE l.job_id = OLD.id ORDER BY l.id DESC LIMIT 1;
+            FROM {log} l WHERE l.job_id = OLD.id ORDER BY l.id + 0 DESC LIMIT 1;
             IF outcome.word IS NULL OR outcome.word IN ('queued', 'picked') THEN
                 SELECT 'deleted' AS word, now() AS created, NULL::jsonb AS traceback INTO outcome;
             END IF;
@@ -141,7 +142,7 @@ BEGIN
         RETURN NULL;
     END IF;
     IF NEW.status::text = 'failed' THEN
-        SELECT l.traceback INTO outcome FROM {log} l WHERE l.job_id = NEW.id ORDER BY l.id DESC LIMIT 1;
+        SELECT l.traceback INTO outcome FROM {log} l WHERE l.job_id = NEW.id ORDER BY l.id + 0 DESC LIMIT 1;
     ELSE
         SELECT NULL::jsonb AS traceback INTO outcome;
     END IF;
@@ -163,6 +164,8 @@ EXCEPTION WHEN OTHERS THEN
     END;
     RETURN NULL;
 END $source$;
+-- It writes as its owner: nobody else may hang it on a table of their own.
+REVOKE EXECUTE ON FUNCTION monitor.pgqueuer_changed() FROM PUBLIC;
 
 -- Jobs that ended before anybody watched are known from the log alone: their outcome and times, but not their payload.
 -- They may be copied while PgQueuer works; what is in the queue only once it stands still, under the triggers' lock.

@@ -85,6 +85,12 @@ async def test_an_error_in_a_pickle_is_counted_but_not_read(dbos, known):
     assert "py_pickle" in row["error_message"]
 
 
+async def test_a_steps_error_is_read_where_the_serializer_is_portable(dbos, known):
+    await dbos("--portable", "run", "fails", "w")
+    _, step = await known(NODES, "w")
+    assert (step["error_type"], step["error_message"]) == ("ValueError", "no such invoice")
+
+
 async def test_a_child_that_fails_fails_its_node_but_not_a_parent_that_copes(dbos, known):
     await dbos("run", "child_fails", "w")
     node, *_ = await known(NODES, "w")
@@ -107,6 +113,33 @@ async def test_a_sleep_is_running_until_the_workflow_is_cancelled(dbos, known, u
     assert (row["status"], row["raw_status"]) == ("cancelled", "CANCELLED")
     assert row["created_at"] == row["claimed_at"] < row["completed_at"]
     assert [node["status"] for node in await known(NODES, "w")] == ["completed", "cancelled"]
+
+
+@pytest.mark.parametrize(("delay", "word"), [((), "ENQUEUED"), (("3600",), "DELAYED")])
+async def test_a_workflow_in_a_queue_of_dbos_waits_until_it_is_cancelled(dbos, known, delay, word):
+    await dbos("enqueue", "invoices", "w", *delay)
+    row = await job(known, "w")
+    assert (row["status"], row["raw_status"], row["claimed_at"]) == ("pending", word, None)
+    assert row["environment"] == "prod"
+    await dbos("cancel", "w")
+    row = await job(known, "w")
+    assert (row["status"], row["claimed_at"]) == ("cancelled", None)
+
+
+async def test_a_workflow_that_dbos_gave_up_failed(dbos, known, connection):
+    await dbos("enqueue", "invoices", "w")
+    await connection.execute(
+        "UPDATE dbos.workflow_status SET status = 'MAX_RECOVERY_ATTEMPTS_EXCEEDED', recovery_attempts = 5"
+    )
+    row = await job(known, "w")
+    assert (row["status"], row["error_type"], row["retry_count"]) == ("failed", "MaxRecoveryAttemptsExceededError", 4)
+
+
+async def test_a_waiting_workflow_that_dbos_deletes_is_cancelled(dbos, known):
+    await dbos("enqueue", "invoices", "w")
+    await dbos("delete", "w")
+    row = await job(known, "w")
+    assert (row["status"], row["raw_status"]) == ("cancelled", "DELETED")
 
 
 async def test_a_workflow_that_is_rewound_runs_again_with_new_steps(dbos, known):

@@ -7,7 +7,7 @@ import asyncio
 import sys
 
 import workflows
-from dbos import DBOS, DBOSClient, SetWorkflowID
+from dbos import DBOS, DBOSClient, EnqueueOptions, SetWorkflowID, WorkflowSerializationFormat
 from dbos import error as dbos_error
 
 
@@ -28,27 +28,40 @@ async def rewind(workflow_id: str) -> None:
     await handle.get_result()
 
 
-async def from_outside(dsn: str, schema: str, action: str, workflow_id: str) -> None:
-    """Cancel or delete without launching DBOS, which would take up what another process has begun."""
-    client = DBOSClient(system_database_url=dsn, dbos_system_schema=schema)
-    if action == "cancel":
-        await client.cancel_workflow_async(workflow_id)
-    else:
-        await client.delete_workflow_async(workflow_id)
-    client.destroy()
+async def from_outside(client: DBOSClient, action: str, arguments: list[str]) -> None:
+    """What is done without launching DBOS, which would take up what another process has begun."""
+    match action, arguments:
+        case "enqueue", [name, workflow_id, *delay]:
+            options: EnqueueOptions = {
+                "queue_name": "robots",
+                "workflow_name": name,
+                "workflow_id": workflow_id,
+                "serialization_type": WorkflowSerializationFormat.PORTABLE,
+                "attributes": {"environment": "prod"},
+            }
+            if delay:
+                options["delay_seconds"] = float(delay[0])
+            await client.enqueue_async(options)
+        case "cancel", [workflow_id]:
+            await client.cancel_workflow_async(workflow_id)
+        case "delete", [workflow_id]:
+            await client.delete_workflow_async(workflow_id)
 
 
 async def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("dsn")
     parser.add_argument("--schema", default="dbos")
-    parser.add_argument("action", choices=("migrate", "run", "cancel", "rewind", "fork", "delete"))
+    parser.add_argument("--portable", action="store_true", help="keep every value and error as JSON")
+    parser.add_argument("action", choices=("migrate", "run", "enqueue", "cancel", "rewind", "fork", "delete"))
     parser.add_argument("arguments", nargs="*")
     given = parser.parse_args()
-    if given.action in ("cancel", "delete"):
-        await from_outside(given.dsn, given.schema, given.action, *given.arguments)
+    if given.action in ("enqueue", "cancel", "delete"):
+        client = DBOSClient(system_database_url=given.dsn, dbos_system_schema=given.schema)
+        await from_outside(client, given.action, given.arguments)
+        client.destroy()
         return
-    workflows.launch(given.dsn, schema=given.schema)
+    workflows.launch(given.dsn, schema=given.schema, portable=given.portable)
     try:
         match given.action, given.arguments:
             case "run", pairs:

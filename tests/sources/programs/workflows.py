@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 
-from dbos import DBOS, DBOSConfig, WorkflowSerializationFormat
+from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer, WorkflowSerializationFormat
 
 
-def launch(dsn: str, *, schema: str = "dbos") -> None:
+def launch(dsn: str, *, schema: str = "dbos", portable: bool = False) -> None:
     """DBOS over this database, its tables migrated, its workflows ready to run."""
     DBOS(config=DBOSConfig(name="sources", system_database_url=dsn, dbos_system_schema=schema, enable_otlp=False))
     DBOS.launch()
