@@ -47,7 +47,8 @@ SELECT j.robot_id,
        count(*) FILTER (WHERE j.status = 'failed') AS failed,
        avg(j.duration_ms) FILTER (WHERE j.status IN ('completed', 'failed')) AS average_duration_ms
 FROM monitor.jobs j
-WHERE j.robot_id = ANY(:robot_ids::text[]) AND j.completed_at >= :since
+WHERE j.robot_id = ANY(:robot_ids::text[])
+  AND coalesce(j.completed_at, 'infinity') >= :since AND coalesce(j.completed_at, 'infinity') < 'infinity'
 GROUP BY j.robot_id
 
 -- name: heartbeats_by_robot

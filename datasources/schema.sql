@@ -45,6 +45,15 @@ CREATE FUNCTION monitor.record_source_error(source text, source_key text, code t
     DO UPDATE SET message = excluded.message, last_at = now(), times = e.times + 1
 $$;
 
+CREATE FUNCTION monitor.ring() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog'
+    AS $$
+BEGIN
+    PERFORM pg_notify('monitor', TG_ARGV[0]);
+    RETURN NULL;
+END $$;
+
 CREATE TABLE monitor.events (
     txid xid8 DEFAULT pg_current_xact_id() NOT NULL,
     seq bigint NOT NULL,
@@ -129,6 +138,14 @@ COMMENT ON COLUMN monitor.jobs.source IS 'where it is known from: pgqueuer, dbos
 
 COMMENT ON COLUMN monitor.jobs.raw_status IS 'the status in the words of the source';
 
+CREATE TABLE monitor.ledger (
+    identity text DEFAULT "left"(md5((gen_random_uuid())::text), 12) NOT NULL,
+    single boolean DEFAULT true NOT NULL,
+    CONSTRAINT ledger_single_check CHECK (single)
+);
+
+COMMENT ON TABLE monitor.ledger IS 'one row: the name of this ledger, which tells its cursors from those of another database';
+
 CREATE TABLE monitor.migrations (
     version integer NOT NULL,
     name text NOT NULL,
@@ -203,6 +220,9 @@ ALTER TABLE ONLY monitor.heartbeats
 ALTER TABLE ONLY monitor.jobs
     ADD CONSTRAINT jobs_pkey PRIMARY KEY (job_id);
 
+ALTER TABLE ONLY monitor.ledger
+    ADD CONSTRAINT ledger_pkey PRIMARY KEY (single);
+
 ALTER TABLE ONLY monitor.migrations
     ADD CONSTRAINT migrations_pkey PRIMARY KEY (version);
 
@@ -243,13 +263,19 @@ CREATE INDEX jobs_by_error_type ON monitor.jobs USING btree (error_type, created
 
 CREATE INDEX jobs_by_robot ON monitor.jobs USING btree (robot_id, created_at, job_id) WHERE (robot_id IS NOT NULL);
 
+CREATE INDEX jobs_by_robot_completed_at ON monitor.jobs USING btree (robot_id, COALESCE(completed_at, 'infinity'::timestamp with time zone), job_id) WHERE (robot_id IS NOT NULL);
+
+CREATE INDEX jobs_by_robot_duration ON monitor.jobs USING btree (robot_id, COALESCE(duration_ms, ('-1'::integer)::double precision), job_id) WHERE (robot_id IS NOT NULL);
+
 CREATE INDEX jobs_by_source ON monitor.jobs USING btree (source, created_at, job_id);
 
 CREATE INDEX jobs_by_status ON monitor.jobs USING btree (status, created_at, job_id);
 
 CREATE INDEX jobs_by_workflow ON monitor.jobs USING btree (workflow_id, created_at, job_id);
 
-CREATE INDEX jobs_finished_by_robot ON monitor.jobs USING btree (robot_id, completed_at) WHERE (completed_at IS NOT NULL);
+CREATE INDEX jobs_by_workflow_completed_at ON monitor.jobs USING btree (workflow_id, COALESCE(completed_at, 'infinity'::timestamp with time zone), job_id);
+
+CREATE INDEX jobs_by_workflow_duration ON monitor.jobs USING btree (workflow_id, COALESCE(duration_ms, ('-1'::integer)::double precision), job_id);
 
 CREATE INDEX jobs_running ON monitor.jobs USING btree (robot_id, claimed_at, job_id) WHERE (status = 'claimed'::text);
 
@@ -274,6 +300,10 @@ CREATE TRIGGER log_update AFTER UPDATE OF status ON monitor.jobs FOR EACH ROW WH
 CREATE TRIGGER log_update AFTER UPDATE OF status ON monitor.node_executions FOR EACH ROW WHEN ((old.status <> new.status)) EXECUTE FUNCTION monitor.log_node();
 
 CREATE TRIGGER log_update AFTER UPDATE OF status ON monitor.robots FOR EACH ROW WHEN ((old.status <> new.status)) EXECUTE FUNCTION monitor.log_robot();
+
+CREATE TRIGGER ring AFTER INSERT ON monitor.events FOR EACH STATEMENT EXECUTE FUNCTION monitor.ring('events');
+
+CREATE TRIGGER ring AFTER INSERT OR DELETE OR UPDATE ON monitor.robots FOR EACH STATEMENT EXECUTE FUNCTION monitor.ring('robots');
 
 ALTER TABLE ONLY monitor.healing_events
     ADD CONSTRAINT healing_events_job_id_fkey FOREIGN KEY (job_id) REFERENCES monitor.jobs(job_id) ON DELETE CASCADE;

@@ -62,18 +62,25 @@ CREATE TABLE monitor.jobs (
 COMMENT ON COLUMN monitor.jobs.raw_status IS 'the status in the words of the source';
 COMMENT ON COLUMN monitor.jobs.source IS 'where it is known from: pgqueuer, dbos, or report for robots that tell us themselves';
 
--- One index for each order, and one for each filter in the default order: every page is one short index range.
+-- One index for each order, one for each filter in the default order, and for robots and workflows, whose own lists are
+-- read for a hundred at once, one in every order: such a page is one short index range. Another filter in another order
+-- walks the order or sorts what is filtered, whichever is less.
 CREATE INDEX jobs_by_created_at ON monitor.jobs (created_at, job_id);
 CREATE INDEX jobs_by_completed_at ON monitor.jobs ((coalesce(completed_at, 'infinity')), job_id);
 CREATE INDEX jobs_by_duration ON monitor.jobs ((coalesce(duration_ms, -1)), job_id);
 CREATE INDEX jobs_by_status ON monitor.jobs (status, created_at, job_id);
 CREATE INDEX jobs_by_workflow ON monitor.jobs (workflow_id, created_at, job_id);
+CREATE INDEX jobs_by_workflow_completed_at ON monitor.jobs (workflow_id, (coalesce(completed_at, 'infinity')), job_id);
+CREATE INDEX jobs_by_workflow_duration ON monitor.jobs (workflow_id, (coalesce(duration_ms, -1)), job_id);
 CREATE INDEX jobs_by_robot ON monitor.jobs (robot_id, created_at, job_id) WHERE robot_id IS NOT NULL;
+CREATE INDEX jobs_by_robot_completed_at ON monitor.jobs (robot_id, (coalesce(completed_at, 'infinity')), job_id)
+    WHERE robot_id IS NOT NULL;
+CREATE INDEX jobs_by_robot_duration ON monitor.jobs (robot_id, (coalesce(duration_ms, -1)), job_id)
+    WHERE robot_id IS NOT NULL;
 CREATE INDEX jobs_by_environment ON monitor.jobs (environment, created_at, job_id);
 CREATE INDEX jobs_by_source ON monitor.jobs (source, created_at, job_id);
 CREATE INDEX jobs_by_error_type ON monitor.jobs (error_type, created_at, job_id) WHERE error_type IS NOT NULL;
 CREATE INDEX jobs_running ON monitor.jobs (robot_id, claimed_at, job_id) WHERE status = 'claimed';
-CREATE INDEX jobs_finished_by_robot ON monitor.jobs (robot_id, completed_at) WHERE completed_at IS NOT NULL;
 
 -- Text search: pg_trgm may already stand in a schema of its owner's choice; it comes into ours only when it is missing.
 CREATE EXTENSION IF NOT EXISTS pg_trgm SCHEMA monitor;
