@@ -59,7 +59,10 @@ class Settings(BaseSettings):
     )
     operation_timeout_seconds: Annotated[float, Field(gt=0, description="longest GraphQL operation, in seconds")] = 15.0
     max_body_bytes: Annotated[int, Field(ge=1024, description="largest request body, in bytes")] = 1_048_576
-    max_query_tokens: Annotated[int, Field(ge=100, description="most tokens in a GraphQL document")] = 4000
+    max_query_tokens: Annotated[int, Field(ge=100, description="most tokens in a GraphQL document")] = 2000
+    max_query_cost: Annotated[
+        int, Field(ge=100, description="most fields of an answer with all its pages full; an object counts as 5")
+    ] = 200_000
     offline_after_seconds: Annotated[
         float, Field(gt=0, description="a robot silent for longer is offline, in seconds")
     ] = 60.0

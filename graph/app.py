@@ -33,9 +33,7 @@ def create_app(settings: Settings, dsn: str) -> FastAPI:
         finally:
             await database.close()
 
-    executor = Executor(
-        core(build_schema()), max_tokens=settings.max_query_tokens, timeout=settings.operation_timeout_seconds
-    )
+    executor = Executor(core(build_schema()), settings)
     app = FastAPI(
         title="CasareRPA monitoring graph",
         version=version("casare-monitor"),

@@ -16,6 +16,7 @@ from graphql import GraphQLError
 from datasources.postgres import UnstorableValue, UpstreamTimeout, UpstreamUnavailable
 
 _log = logging.getLogger("graph")
+_LONGEST_MESSAGE = 1000  # characters; GraphQL quotes what it was sent, however long
 
 
 class ClientError(Exception):
@@ -37,11 +38,11 @@ def present(error: GraphQLError, correlation_id: str) -> dict[str, Any]:
     """The error as it stands in the response; what is nobody's business is logged instead."""
     shown = error.formatted
     extensions: dict[str, Any] = {**shown.get("extensions", {})}
-    message = shown["message"]
+    message = _shortened(shown["message"])
     cause = root_cause(error)
     if isinstance(cause, ClientError):
         extensions["code"] = cause.code
-    elif isinstance(cause, UnstorableValue):
+    elif isinstance(cause, UnstorableValue) or _misread_value(error, cause):
         extensions["code"] = "BAD_USER_INPUT"
     elif isinstance(cause, UpstreamUnavailable):
         message = "The database cannot be reached right now. Try again in a moment."
@@ -57,9 +58,18 @@ def present(error: GraphQLError, correlation_id: str) -> dict[str, Any]:
         _log.error("%s: %s at %s", correlation_id, type(cause).__name__, error.path, exc_info=cause)
     else:
         extensions.setdefault("code", "BAD_USER_INPUT")
-    if cause is not None and not isinstance(cause, ClientError | UnstorableValue):
+    if message != _shortened(shown["message"]):
         extensions["correlationId"] = correlation_id
     return {**shown, "message": message, "extensions": extensions}
+
+
+def _shortened(message: str) -> str:
+    return message if len(message) <= _LONGEST_MESSAGE else f"{message[:_LONGEST_MESSAGE]}..."
+
+
+def _misread_value(error: GraphQLError, cause: Exception | None) -> bool:
+    """Whether a scalar could not read what the client wrote, which is before any resolver has run."""
+    return error.path is None and isinstance(cause, ValueError | OverflowError)
 
 
 def root_cause(error: GraphQLError) -> Exception | None:

@@ -1,4 +1,7 @@
-"""From a document to an answer: parsed and validated once, executed within the deadline, errors made presentable."""
+"""From a document to an answer: parsed and validated once, executed within the deadline, errors made presentable.
+
+What a document may cost is known before it runs: its tokens bound the validation, its cost bounds the answer.
+"""
 
 from __future__ import annotations
 
@@ -21,10 +24,14 @@ from graphql import (
     validate,
 )
 
+from datasources.settings import Settings
 from graph.context import Context
+from graph.cost import Cost
 from graph.errors import present
 
-_CACHED_DOCUMENTS = 1000
+_LONGEST_DOCUMENT = 100_000  # characters; values belong into variables
+_MOST_COMMENTS = 1000
+_CACHED_CHARACTERS = 200_000  # of documents; a parsed one takes some 300 bytes for each of them
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +65,11 @@ class MutationRefused(Exception):
 class Executor:
     """Answers requests against the schema; documents met before skip parsing and validation."""
 
-    def __init__(self, schema: GraphQLSchema, *, max_tokens: int, timeout: float) -> None:
+    def __init__(self, schema: GraphQLSchema, settings: Settings) -> None:
         self._schema = schema
-        self._max_tokens = max_tokens
-        self._timeout = timeout
+        self._settings = settings
         self._prepared: OrderedDict[str, _Prepared] = OrderedDict()
+        self._cached_characters = 0
 
     async def answer(self, request: Request, context: Context, *, only_questions: bool = False) -> Answer:
         """The response to a request; raises MutationRefused for a mutation where `only_questions`."""
@@ -74,6 +81,10 @@ class Executor:
             return _refused([_no_operation(prepared.document, request.operation_name)], "OPERATION_NOT_FOUND", context)
         if only_questions and operation.operation is not OperationType.QUERY:
             raise MutationRefused
+        cost = Cost(self._schema, prepared.document, operation, request.variables or {}).total()
+        most = self._settings.max_query_cost
+        if cost > most:
+            return _refused([_too_costly(cost, most)], "QUERY_TOO_COMPLEX", context)
         result = await self._execute(prepared.document, request, context)
         errors = [present(error, context.correlation_id) for error in result.errors or ()]
         executed = result.data is not None or any(error.path for error in result.errors or ())
@@ -84,7 +95,7 @@ class Executor:
 
     async def _execute(self, document: DocumentNode, request: Request, context: Context) -> ExecutionResult:
         try:
-            async with asyncio.timeout(self._timeout):
+            async with asyncio.timeout(self._settings.operation_timeout_seconds):
                 result = execute(
                     self._schema,
                     document,
@@ -98,17 +109,27 @@ class Executor:
 
     def _prepare(self, query: str) -> _Prepared:
         prepared = self._prepared.get(query)
-        if prepared is None:
-            prepared = self._prepared[query] = self._parse_and_validate(query)
-            if len(self._prepared) > _CACHED_DOCUMENTS:
-                self._prepared.popitem(last=False)
-        else:
+        if prepared is not None:
             self._prepared.move_to_end(query)
+            return prepared
+        prepared = self._parse_and_validate(query)
+        if prepared.document is None:
+            return prepared
+        self._prepared[query] = prepared
+        self._cached_characters += len(query)
+        while self._cached_characters > _CACHED_CHARACTERS:
+            forgotten, _ = self._prepared.popitem(last=False)
+            self._cached_characters -= len(forgotten)
         return prepared
 
     def _parse_and_validate(self, query: str) -> _Prepared:
         try:
-            document = parse(query, max_tokens=self._max_tokens)
+            document = parse(
+                query,
+                max_lexical_tokens=self._settings.max_query_tokens,
+                max_comments=_MOST_COMMENTS,
+                max_source_length=_LONGEST_DOCUMENT,
+            )
             return _Prepared(document, validate(self._schema, document), "GRAPHQL_VALIDATION_FAILED")
         except GraphQLError as error:
             return _Prepared(None, [error], "GRAPHQL_PARSE_FAILED")
@@ -121,6 +142,13 @@ def _refused(errors: list[GraphQLError], code: str, context: Context) -> Answer:
     for error in shown:
         error["extensions"]["code"] = code
     return Answer({"errors": shown}, executed=False)
+
+
+def _too_costly(cost: int, most: int) -> GraphQLError:
+    return GraphQLError(
+        f"With all its pages full this costs {cost:,}, and {most:,} is the most (a field is 1, an object 5): "
+        "ask for fewer items of the outer lists, or for fewer fields."
+    )
 
 
 def _no_operation(document: DocumentNode, name: str | None) -> GraphQLError:
