@@ -9,7 +9,10 @@ from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer, WorkflowSerializa
 
 def launch(dsn: str, *, schema: str = "dbos", portable: bool = False) -> None:
     """DBOS over this database, its tables migrated, its workflows ready to run."""
-    DBOS(config=DBOSConfig(name="sources", system_database_url=dsn, dbos_system_schema=schema, enable_otlp=False))
+    config = DBOSConfig(name="sources", system_database_url=dsn, dbos_system_schema=schema)
+    if portable:
+        config["serializer"] = DBOSPortableJSONSerializer()
+    DBOS(config=config)
     DBOS.launch()
 
 
