@@ -1,0 +1,19 @@
+-- What followers of the ledger need: whose ledger it is, and a doorbell. The doorbell only says that it is worth
+-- looking; a follower that misses it looks by itself a second later.
+
+CREATE TABLE monitor.ledger (
+    identity text NOT NULL DEFAULT left(md5(gen_random_uuid()::text), 12),
+    single   boolean PRIMARY KEY DEFAULT true CHECK (single)
+);
+COMMENT ON TABLE monitor.ledger IS 'one row: the name of this ledger, which tells its cursors from those of another database';
+INSERT INTO monitor.ledger DEFAULT VALUES;
+
+CREATE FUNCTION monitor.ring() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog AS $$
+BEGIN
+    PERFORM pg_notify('monitor', TG_ARGV[0]);
+    RETURN NULL;
+END $$;
+
+CREATE TRIGGER ring AFTER INSERT ON monitor.events FOR EACH STATEMENT EXECUTE FUNCTION monitor.ring('events');
+CREATE TRIGGER ring AFTER INSERT OR UPDATE OR DELETE ON monitor.robots FOR EACH STATEMENT
+    EXECUTE FUNCTION monitor.ring('robots');
