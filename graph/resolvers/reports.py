@@ -6,7 +6,11 @@ from typing import Annotated
 
 import strawberry
 
-from datasources.reports import register_robot, report_heartbeats, report_job, report_nodes
+from datasources.reports.executions import report_nodes
+from datasources.reports.heartbeats import report_heartbeats
+from datasources.reports.jobs import report_job
+from datasources.reports.robots import register_robot
+from datasources.reports.values import storable
 from graph.context import Info
 from graph.errors import BadUserInput
 from graph.types.reports import (
@@ -33,16 +37,23 @@ def _bounded(name: str, count: int) -> None:
 class Mutation:
     """What robots tell."""
 
-    @strawberry.mutation(graphql_type=RegisterRobotResult, description="Present a robot, or what changed about it.")
+    @strawberry.mutation(
+        graphql_type=RegisterRobotResult,
+        description="Present a robot, or what changed about it; a queueManagerId that is left out stays.",
+    )
     @staticmethod
     async def register_robot(
         info: Info, input: Annotated[RegisterRobotInput, strawberry.argument(description="The robot.")]
     ) -> ReportOf:
-        return ReportOf(await register_robot(info.context.database, input.registration()), input.robot_id)
+        context = info.context
+        return ReportOf(
+            await register_robot(context.database, input.registration(), context.now), storable(input.robot_id)
+        )
 
     @strawberry.mutation(
         graphql_type=ReportHeartbeatsResult,
-        description="Signs of life of one or many robots, 1 to 500. Those refused do not hinder the others.",
+        description="Signs of life of one or many robots, 1 to 500. Those refused do not hinder the others; one that "
+        "comes late is kept, but changes nothing.",
     )
     @staticmethod
     async def report_heartbeats(
@@ -55,14 +66,15 @@ class Mutation:
 
     @strawberry.mutation(
         graphql_type=ReportJobResult,
-        description="A job's state. What has ended does not run again, but as a new try with a higher retryCount.",
+        description="A job's state. Within one try it only moves forward: pending, claimed, ended. A claimed or failed "
+        "job is tried again with a higher retryCount.",
     )
     @staticmethod
     async def report_job(
         info: Info, input: Annotated[JobReportInput, strawberry.argument(description="The job.")]
     ) -> ReportOf:
         context = info.context
-        return ReportOf(await report_job(context.database, input.report(), context.now), input.job_id)
+        return ReportOf(await report_job(context.database, input.report(), context.now), storable(input.job_id))
 
     @strawberry.mutation(
         graphql_type=ReportNodeExecutionsResult,
@@ -74,4 +86,4 @@ class Mutation:
     ) -> ReportOf:
         _bounded("nodes", len(input.nodes))
         context, nodes = info.context, [node.report() for node in input.nodes]
-        return ReportOf(await report_nodes(context.database, input.job_id, nodes, context.now), input.job_id)
+        return ReportOf(await report_nodes(context.database, input.job_id, nodes, context.now), storable(input.job_id))

@@ -9,16 +9,12 @@ from datetime import datetime
 import strawberry
 
 from datasources.jobs import JobRow
-from datasources.reports import (
-    Heartbeat,
-    JobReport,
-    NodeReport,
-    RefusalCode,
-    Registration,
-    Reported,
-    ReportOutcome,
-)
-from datasources.reports import Refusal as RefusalRow
+from datasources.reports.executions import NodeReport
+from datasources.reports.heartbeats import Heartbeat
+from datasources.reports.jobs import JobReport
+from datasources.reports.refusals import Refusal as RefusalRow
+from datasources.reports.refusals import RefusalCode, Reported, ReportOutcome
+from datasources.reports.robots import Registration
 from datasources.robots import RobotRow
 from datasources.statuses import JobStatus, NodeStatus, RobotStatus
 from graph.context import Info
@@ -32,7 +28,7 @@ described_enum(
     {
         ReportOutcome.CREATED: "Something new is known.",
         ReportOutcome.UPDATED: "What was known has changed.",
-        ReportOutcome.UNCHANGED: "Everything was known already.",
+        ReportOutcome.UNCHANGED: "What was taken was known already.",
         ReportOutcome.REFUSED: "Nothing was taken; the refusal says why.",
     },
 )
@@ -42,8 +38,15 @@ described_enum(
     {
         RefusalCode.UNKNOWN_ROBOT: "The robot is not registered: call `registerRobot` first.",
         RefusalCode.UNKNOWN_JOB: "The job is not known: call `reportJob` first.",
-        RefusalCode.ILLEGAL_TRANSITION: "What has ended does not run again, but as a new try with a higher retryCount.",
-        RefusalCode.INVALID_VALUE: "A value makes no sense.",
+        RefusalCode.ILLEGAL_TRANSITION: "It cannot become that from what it is. Within one try things only move "
+        "forward: a job is pending, claimed, ended; a step runs, then has ended. A claimed or failed job, or any step, "
+        "goes back only as a new try with a higher `retryCount`; a completed or cancelled job never does; and what is "
+        "told of an earlier try comes too late.",
+        RefusalCode.CLAIMED_BY_ANOTHER: "The job was claimed by another robot. That robot tells of it, until a new try "
+        "with a higher `retryCount` begins; of two robots that claim a job at once the first has it.",
+        RefusalCode.INVALID_VALUE: "A value makes no sense: an id without or with more than 255 characters, a text of "
+        "more than 65,536, a character that cannot be stored, a number out of its range, a time in the future (beyond "
+        "60 seconds), or times that contradict each other or the status.",
         RefusalCode.OWNED_BY_SOURCE: "An attached source tells of this job; robots do not.",
         RefusalCode.NAME_TAKEN: "Another robot has this queue manager's id.",
     },
@@ -125,7 +128,9 @@ class JobReportInput:
     environment: str | None = strawberry.field(default=None, description="Where it runs; `default` at first.")
     raw_status: str | None = strawberry.field(default=None, description="Its status in the robot's own word.")
     priority: int | None = strawberry.field(default=None, description="Its priority; 0 at first.")
-    created_at: datetime | None = strawberry.field(default=None, description="When it was queued; now at first.")
+    created_at: datetime | None = strawberry.field(
+        default=None, description="When it was queued; when it is first reported, if left out."
+    )
     claimed_at: datetime | None = strawberry.field(
         default=None, description="When the robot took it; when it is first reported as claimed, if left out."
     )
@@ -152,8 +157,12 @@ class NodeExecutionInput:
     node_id: strawberry.ID = strawberry.field(description="The step's id within its workflow.")
     node_type: str = strawberry.field(description="What kind of step it is.")
     status: NodeStatus = strawberry.field(description="Where it is in its life.")
-    started_at: datetime | None = strawberry.field(default=None, description="When it started.")
-    completed_at: datetime | None = strawberry.field(default=None, description="When it ended.")
+    started_at: datetime | None = strawberry.field(
+        default=None, description="When it started; when it is first reported as running, if left out."
+    )
+    completed_at: datetime | None = strawberry.field(
+        default=None, description="When it ended; when that is first reported, if left out."
+    )
     error_type: str | None = strawberry.field(default=None, description="The kind of error it failed with.")
     error_message: str | None = strawberry.field(default=None, description="What the error said.")
     retry_count: int | None = strawberry.field(default=None, description="How often it was tried again.")
@@ -168,7 +177,9 @@ class NodeExecutionsInput:
     """Steps of a job."""
 
     job_id: strawberry.ID = strawberry.field(description="The job's id.")
-    nodes: list[NodeExecutionInput] = strawberry.field(description="Its steps, 1 to 500 of them.")
+    nodes: list[NodeExecutionInput] = strawberry.field(
+        description="Its steps, 1 to 500 of them, the later ones told later."
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,13 +191,18 @@ class ReportOf:
 
 
 @strawberry.type
-class _Single:
-    """What the answers to a report of one thing share."""
+class _Any:
+    """What the answers to all reports share."""
 
     @strawberry.field(description="What became of the report.")
     @staticmethod
     def outcome(report: strawberry.Parent[ReportOf]) -> ReportOutcome:
         return report.reported.outcome
+
+
+@strawberry.type
+class _Single(_Any):
+    """What the answers to a report of one thing share."""
 
     @strawberry.field(graphql_type=Refusal | None, description="Why it was refused; null if it was taken.")
     @staticmethod
@@ -195,7 +211,7 @@ class _Single:
 
 
 @strawberry.type
-class _Many:
+class _Many(_Any):
     """What the answers to a report of many things share."""
 
     @strawberry.field(description="How many were taken, those that were known already included.")

@@ -1,0 +1,4 @@
+-- name: refuse
+-- Reports that could not be taken.
+SELECT monitor.record_source_error(:source, t.key, t.code, t.message)
+FROM unnest(:keys::text[], :codes::text[], :messages::text[]) AS t (key, code, message)

@@ -1,0 +1,41 @@
+"""Robots that present themselves."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from datetime import datetime
+
+from datasources.postgres import Database, fetch
+from datasources.reports.refusals import Refusal, RefusalCode, Reported, ReportOutcome, refused
+from datasources.reports.values import Id, Ids, fault, storable
+from datasources.sql import queries
+
+_SQL = queries("reports/robots")
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """A robot that presents itself."""
+
+    robot_id: Id
+    hostname: Id
+    environment: Id = "default"
+    capabilities: Ids = ()
+    queue_manager_id: Id | None = None
+
+
+async def register_robot(database: Database, robot: Registration, now: datetime) -> Reported:
+    """A new robot is created, a known one updated."""
+    async with database.transaction() as connection:
+        if (wrong := fault(robot, now)) is not None:
+            return await refused(connection, Refusal(RefusalCode.INVALID_VALUE, wrong, storable(robot.robot_id)))
+        await fetch(connection, _SQL["one_registration_at_a_time"])
+        others = {"queue_manager_id": robot.queue_manager_id, "robot_id": robot.robot_id}
+        if holder := await fetch(connection, _SQL["queue_manager_holder"], others):
+            message = f"queue manager {robot.queue_manager_id} is robot {holder[0]['robot_id']} already"
+            return await refused(connection, Refusal(RefusalCode.NAME_TAKEN, message, robot.robot_id))
+        row = {**asdict(robot), "capabilities": list(robot.capabilities)}
+        rows = await fetch(connection, _SQL["register_robot"], row)
+    if not rows:
+        return Reported(ReportOutcome.UNCHANGED, accepted=1)
+    return Reported(ReportOutcome.CREATED if rows[0]["created"] else ReportOutcome.UPDATED, accepted=1)
