@@ -1,0 +1,106 @@
+"""The command behind `make bench`."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Annotated
+
+import orjson
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from datasources.seed import SeedProgress
+from datasources.settings import Settings
+from tests.benchmarks import cores, loading
+from tests.benchmarks.dataset import prepared
+from tests.benchmarks.loading import LoadFailed
+from tests.benchmarks.measuring import Disagreement, Measurement, Plan, measure
+from tests.benchmarks.processes import SERVERS, ProcessDied, postgres, servers
+from tests.benchmarks.questions import NAMES, questions
+from tests.benchmarks.report import document, results, tables
+
+_HELP = """Measure the server against stock Strawberry, a plain REST service and the floor.
+
+Four questions, each a page of a dashboard: q1 fleet summary, q2 newest 50 jobs with robot, q3 one job with 20 node
+executions, q4 100 robots with current job. docs/performance.md says what the columns mean.
+"""
+_EXAMPLES = """Examples: `make bench` ·
+`make bench ARGS="--questions q2 --servers ours,floor --rounds 3"` ·
+`python -m tests.benchmarks --jobs 1000000 --json bench.json`"""
+
+out = Console(highlight=False)
+
+
+def _choice(text: str, known: tuple[str, ...]) -> tuple[str, ...]:
+    chosen = tuple(dict.fromkeys(part.strip().lower() for part in text.split(",") if part.strip()))
+    unknown = [part for part in chosen if part not in known]
+    if unknown or not chosen:
+        raise typer.BadParameter(f"{', '.join(unknown) or 'nothing'} is not among {', '.join(known)}")
+    return chosen
+
+
+def bench(
+    asked: Annotated[str, typer.Option("--questions", help="Which, with commas between.")] = ",".join(NAMES),
+    names: Annotated[str, typer.Option("--servers", help="Which, with commas between.")] = ",".join(SERVERS),
+    rounds: Annotated[int, typer.Option(help="How often each is measured.", min=1)] = 5,
+    seconds: Annotated[float, typer.Option(help="How long each time.", min=0.05)] = 2.0,
+    connections: Annotated[int, typer.Option(help="Clients that ask at once.", min=1, max=1000)] = 16,
+    jobs: Annotated[int, typer.Option(help="Jobs in the database.", min=1000)] = 100_000,
+    json: Annotated[Path | None, typer.Option(help="Write everything measured to this file, too.")] = None,
+) -> None:
+    wanted, served = _choice(asked, NAMES), _choice(names, SERVERS)
+    plan = Plan(rounds, seconds, connections)
+    data_dir = Settings().data_dir / "bench"
+    tool, load = loading.found()
+    measurements: list[Measurement] = []
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with ExitStack() as stack:
+        server_cores = stack.enter_context(cores.apart())
+        with out.status("starting Postgres"):
+            server = stack.enter_context(postgres(data_dir))
+        bar = stack.enter_context(Progress(*columns, console=out, transient=True))
+        seeding = bar.add_task("seeding", visible=False)
+
+        def show(at: SeedProgress) -> None:
+            bar.update(seeding, description=f"seeding {at.stage}", completed=at.done, total=at.total, visible=True)
+
+        dsn = asyncio.run(prepared(server, jobs, show))
+        bar.remove_task(seeding)
+        known = asyncio.run(questions(dsn))
+        chosen = [known[name] for name in wanted]
+        starting = bar.add_task(f"starting {', '.join(served)}", total=None)
+        running = list(stack.enter_context(servers(served, dsn, server_cores)).values())
+        bar.remove_task(starting)
+        task = bar.add_task("measuring", total=plan.steps(len(chosen), len(running)))
+        for measurement in measure(chosen, running, plan, load, lambda at: bar.update(task, description=at, advance=1)):
+            measurements.append(measurement)
+    for table in tables(results(measurements), chosen):
+        out.print(table)
+    pinned = f"server on core {min(server_cores)}, the rest on the others" if server_cores else "not pinned"
+    out.print(
+        f"median (min-max) of {rounds} rounds of {seconds:g} s, {connections} connections, {jobs:,} jobs; "
+        f"load by {tool}; {os.cpu_count()} cores, {pinned}"
+    )
+    if json is not None:
+        run = document(measurements, plan, jobs, tool, server_cores)
+        json.write_bytes(orjson.dumps(run, option=orjson.OPT_INDENT_2))
+        out.print(f"written to {json}", markup=False)
+
+
+def main() -> None:
+    app = typer.Typer(add_completion=False, rich_markup_mode="markdown", pretty_exceptions_enable=False)
+    app.command(help=_HELP, epilog=_EXAMPLES)(bench)
+    try:
+        app()
+    except (ProcessDied, Disagreement, LoadFailed) as error:
+        out.print(f"[bold red]error:[/] {type(error).__name__}: ", end="")
+        out.print(str(error), markup=False)
+        raise SystemExit(1) from error
+
+
+if __name__ == "__main__":
+    main()
