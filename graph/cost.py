@@ -33,6 +33,7 @@ from graphql import (
 _SIZES = ("last", "first", "ids")  # arguments that say how long a list is; the first one that is given counts
 _PAGE = 100  # a longer default is a bound that is hardly ever reached
 _USUAL = 20
+_LONGEST = 1000  # a list that is asked to be longer is refused by its resolver, in better words
 _INTROSPECTED = 10  # types, fields, arguments: about so many of each
 _OBJECT = 5  # in plain fields: an object is built, and often waited for
 
@@ -103,7 +104,7 @@ class Cost:
                 if isinstance(size, list):
                     return len(size)
                 if isinstance(size, int):
-                    return max(size, 1) if name in given or size <= _PAGE else _USUAL
+                    return min(max(size, 1), _LONGEST) if name in given or size <= _PAGE else _USUAL
         return 1
 
     @staticmethod

@@ -27,6 +27,7 @@ from graph.execution import Executor, MutationRefused, Request
 _JSON = "application/json"
 _GRAPHQL = "application/graphql-response+json"
 _BODY_TIMEOUT = 10.0  # seconds for a client to send its whole body
+_HANG_UP = {"Connection": "close"}  # what remains of a body is not read
 _SANE_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 
 
@@ -109,7 +110,7 @@ class GraphQLEndpoint:
 
     async def _body(self, request: HttpRequest) -> bytes:
         most = self._settings.max_body_bytes
-        too_large = HttpError(413, f"The body is larger than {most} bytes.", "PAYLOAD_TOO_LARGE")
+        too_large = HttpError(413, f"The body is larger than {most} bytes.", "PAYLOAD_TOO_LARGE", _HANG_UP)
         if int(request.headers.get("content-length", "0") or 0) > most:
             raise too_large
         chunks: list[bytes] = []
@@ -122,7 +123,7 @@ class GraphQLEndpoint:
                         raise too_large
                     chunks.append(chunk)
         except TimeoutError:
-            raise HttpError(408, "The body did not arrive in time.", "REQUEST_TIMEOUT") from None
+            raise HttpError(408, "The body did not arrive in time.", "REQUEST_TIMEOUT", _HANG_UP) from None
         except ClientDisconnect:
             raise HttpError(400, "The body did not arrive whole.", "BAD_REQUEST") from None
         return b"".join(chunks)

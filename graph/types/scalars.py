@@ -16,8 +16,10 @@ from graph.errors import BadUserInput
 
 _DURATION = re.compile(
     r"P(?!$)(?:(?P<weeks>\d{1,4})W)?(?:(?P<days>\d{1,5})D)?"
-    r"(?:T(?=\d)(?:(?P<hours>\d{1,6})H)?(?:(?P<minutes>\d{1,8})M)?(?:(?P<seconds>\d{1,9})S)?)?"
+    r"(?:T(?=\d)(?:(?P<hours>\d{1,6})H)?(?:(?P<minutes>\d{1,8})M)?(?:(?P<seconds>\d{1,9})S)?)?",
+    re.ASCII,
 )
+_MOMENT = re.compile(r"[0-9TWZ:.,+ -]{10,40}", re.IGNORECASE | re.ASCII)  # fromisoformat reads past a NUL
 
 Duration = NewType("Duration", timedelta)
 
@@ -30,10 +32,10 @@ def format_time(moment: datetime) -> str:
 def parse_time(value: object) -> datetime:
     """The moment in an ISO 8601 text that names its offset."""
     try:
-        moment = datetime.fromisoformat(value) if isinstance(value, str) else None
+        moment = datetime.fromisoformat(value) if isinstance(value, str) and _MOMENT.fullmatch(value) else None
         if moment is not None and moment.tzinfo is not None:
             return moment.astimezone(UTC)
-        reason = "names no offset" if moment is not None else "is not text"
+        reason = "names no offset" if moment is not None else "is not one"
     except (ValueError, OverflowError) as error:
         reason = f"is not one ({error})"
     raise BadUserInput(f"A time looks like 2026-01-31T12:00:00Z; {value!r:.60} {reason:.100}.")
