@@ -114,7 +114,11 @@ def test_a_page_of_one_row_takes_as_many_statements_as_a_page_of_a_hundred(seede
           jobs(first: $first, filter: {status: [CLAIMED, COMPLETED]}, orderBy: COMPLETED_AT_DESC) {
             totalCount
             nodes {
-              robot { jobsCompletedToday heartbeats(last: 2) { at } jobs(first: 1) { nodes { workflow { lastRunAt } } } }
+              robot {
+                jobsCompletedToday
+                heartbeats(last: 2) { at }
+                jobs(first: 1) { nodes { workflow { lastRunAt } } }
+              }
               nodeExecutions { nodeId }
             }
           }
