@@ -86,9 +86,11 @@ def _ratio(over: Sequence[Measurement], under: Sequence[Measurement]) -> float |
 def tables(found: Sequence[Result], questions: Sequence[Question]) -> Iterator[Table]:
     """The results as a table for each question."""
     for question in questions:
-        shown = Table(title=f"{question.name.upper()} {question.title}", title_justify="left", title_style="bold")
-        shown.add_column("server")
-        for column in ("CPU ms/request", "x floor", "stock is x", "requests/s", "p50 ms", "p99 ms"):
+        shown = Table(
+            title=f"{question.name.upper()} {question.title}", box=None, padding=(0, 2, 0, 0), title_justify="left"
+        )
+        shown.add_column("server", no_wrap=True)
+        for column in ("CPU ms", "x floor", "stock is x", "req/s", "p50 ms", "p99 ms"):
             shown.add_column(column, justify="right", no_wrap=True)
         for result in found:
             if result.question == question.name:
