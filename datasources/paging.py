@@ -98,5 +98,5 @@ def page(rows: list[Row], request: PageRequest) -> Page[Row]:
     rows = rows[: request.limit]
     if request.backward:
         rows.reverse()
-        return Page(rows, has_next=request.before is not None, has_previous=more)
+        return Page(rows, has_next=request.before is not None, has_previous=more or request.after is not None)
     return Page(rows, has_next=more or request.before is not None, has_previous=request.after is not None)
