@@ -94,16 +94,33 @@ def test_a_robot_shows_the_job_it_names_though_nobody_else_knows_it(robots):
     assert robot == {"currentJobId": "elsewhere", "currentJob": None}
 
 
-def test_batches_in_different_order_do_not_wait_for_each_other_forever(graph):
+def in_different_order(batches):
+    return [batch if number % 2 else batch[::-1] for number, batch in enumerate(batches)]
+
+
+def test_batches_of_the_same_robots_in_different_order_all_come_through(graph):
     names = [f"r{number}" for number in range(40)]
     for name in names:
         register(graph, name)
-        report(graph, "CLAIMED", job_id=f"job of {name}")
-    batches = []
-    for number in range(24):
-        order = names if number % 2 else names[::-1]
-        batch = [heartbeat(name, seconds=number / 10, currentJobId=f"job of {name}") for name in order]
-        batches.append([*batch, *(heartbeat(f"unknown {name}") for name in order)])
-    answers = at_once(graph, BEAT, batches)
+    batches = [[heartbeat(name, seconds=number / 10) for name in names] for number in range(24)]
+    answers = at_once(graph, BEAT, in_different_order(batches))
     assert {answer["reportHeartbeats"]["accepted"] for answer in answers} == {40}
-    assert {times for _, _, times in recorded(graph)} == {24}
+
+
+def test_batches_that_name_the_same_jobs_in_different_order_all_come_through(graph):
+    jobs, robots = [f"job {number}" for number in range(40)], [f"r{number}" for number in range(16)]
+    for job in jobs:
+        report(graph, "CLAIMED", job_id=job)
+    for robot in robots:
+        register(graph, robot)
+    batches = [
+        [heartbeat(robot, seconds=-number, currentJobId=job) for number, job in enumerate(jobs)] for robot in robots
+    ]
+    answers = at_once(graph, BEAT, in_different_order(batches))
+    assert {answer["reportHeartbeats"]["accepted"] for answer in answers} == {40}
+
+
+def test_batches_refused_in_different_order_are_all_counted(graph):
+    batches = [[heartbeat(f"unknown {number}") for number in range(40)] for _ in range(16)]
+    at_once(graph, BEAT, in_different_order(batches))
+    assert {times for _, _, times in recorded(graph)} == {16}

@@ -50,7 +50,8 @@ def test_a_queue_managers_name_is_taken_once(graph):
 
 
 def test_of_robots_that_take_one_name_at_once_one_has_it(graph):
-    outcomes = at_once(
-        graph, REGISTER, [{"robotId": f"r{n}", "hostname": "vm", "queueManagerId": "q"} for n in range(8)]
-    )
-    assert sorted(answer["registerRobot"]["outcome"] for answer in outcomes) == ["CREATED", *["REFUSED"] * 7]
+    robots = [{"robotId": f"r{number}", "hostname": "vm"} for number in range(10)]
+    at_once(graph, REGISTER, robots)
+    for name in ("q1", "q2", "q3"):
+        answers = at_once(graph, REGISTER, [{**robot, "queueManagerId": name} for robot in robots])
+        assert sorted(answer["registerRobot"]["outcome"] for answer in answers) == [*["REFUSED"] * 9, "UPDATED"]
