@@ -11,13 +11,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 
 _HEADER = re.compile(r"^-- name: (\w+)\s*$", re.MULTILINE)
 _OPTION = re.compile(r"--\?(?P<conditions>[ \w!]+)$")
 _PART = re.compile(r"\{(\w+)\}")
-_PARAMETER = re.compile(r"(?<![:\w]):([a-z_]+)\b")
+_GAP = re.compile(
+    r"""'(?:[^']|'')*' | "[^"]*" | --[^\n]*                              # what says nothing to us
+    | \{(?P<part>\w+)\} | (?<![:\w]):(?P<parameter>[a-z_]+)\b""",
+    re.VERBOSE,
+)
+_COMPILED = 500  # statements of one query that are kept
 
 
 class Query:
@@ -26,19 +31,21 @@ class Query:
     def __init__(self, name: str, text: str) -> None:
         self.name = name
         self._text = text
-        self._compiled: dict[object, tuple[str, tuple[str, ...]]] = {}
+        self._compiled = lru_cache(_COMPILED)(self._compile)
 
     def bind(self, parameters: Mapping[str, object], **parts: str) -> tuple[str, list[object]]:
-        """The statement with `$n` placeholders, and its arguments in that order; None means not given."""
-        given = frozenset(name for name, value in parameters.items() if value is not None)
-        key = (given, *parts.items())
-        compiled = self._compiled.get(key)
-        if compiled is None:
-            compiled = self._compiled[key] = self._compile(given, parts)
-        statement, names = compiled
-        return statement, [parameters[name] for name in names]
+        """The statement with `$n` placeholders, and its arguments in that order; None means not given.
 
-    def _compile(self, given: frozenset[str], parts: Mapping[str, str]) -> tuple[str, tuple[str, ...]]:
+        Raises LookupError for a parameter or a part that is missing.
+        """
+        given = frozenset(name for name, value in parameters.items() if value is not None)
+        statement, names = self._compiled(given, tuple(parts.items()))
+        try:
+            return statement, [parameters[name] for name in names]
+        except KeyError as error:
+            raise LookupError(f"the query {self.name} needs the parameter {error.args[0]}") from error
+
+    def _compile(self, given: frozenset[str], parts: tuple[tuple[str, str], ...]) -> tuple[str, tuple[str, ...]]:
         kept = []
         for line in self._text.splitlines():
             option = _OPTION.search(line)
@@ -47,16 +54,20 @@ class Query:
             elif all((word.lstrip("!") in given) != word.startswith("!") for word in option["conditions"].split()):
                 kept.append(line[: option.start()].rstrip())
         text = "\n".join(kept)
-        for part, replacement in parts.items():
+        for part, replacement in parts:
             text = text.replace(f"{{{part}}}", replacement)
         names: list[str] = []
 
         def numbered(match: re.Match[str]) -> str:
-            if match[1] not in names:
-                names.append(match[1])
-            return f"${names.index(match[1]) + 1}"
+            if match["part"]:
+                raise LookupError(f"the query {self.name} needs the part {match['part']}")
+            if match["parameter"] is None:
+                return match[0]
+            if match["parameter"] not in names:
+                names.append(match["parameter"])
+            return f"${names.index(match['parameter']) + 1}"
 
-        return f"/* {self.name} */ {_PARAMETER.sub(numbered, text)}", tuple(names)
+        return f"/* {self.name} */ {_GAP.sub(numbered, text)}", tuple(names)
 
 
 @cache
