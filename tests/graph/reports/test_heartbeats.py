@@ -1,5 +1,8 @@
 """Signs of life: the newest counts, whatever the order, the company and the number."""
 
+import asyncio
+
+import asyncpg
 import pytest
 from reporting import BEAT, at_once, beat, heartbeat, ledger, recorded, register, report
 
@@ -92,6 +95,24 @@ def test_a_robot_shows_the_job_it_names_though_nobody_else_knows_it(robots):
     beat(robots, heartbeat(currentJobId="elsewhere"))
     robot = robots.ask('{ robot(robotId: "r1") { currentJobId currentJob { jobId } } }').data["robot"]
     assert robot == {"currentJobId": "elsewhere", "currentJob": None}
+
+
+def test_a_heartbeat_does_not_wait_for_a_job_that_somebody_else_is_writing(robots):
+    report(robots, "CLAIMED")
+
+    async def meanwhile():
+        connection = await asyncpg.connect(robots.dsn, timeout=10)
+        try:
+            async with connection.transaction():
+                await connection.execute("UPDATE monitor.jobs SET priority = 1")
+                return await asyncio.to_thread(beat, robots, heartbeat(currentJobId="j1", progressPercent=30))
+        finally:
+            await connection.close(timeout=5)
+
+    assert asyncio.run(meanwhile())["outcome"] == "UPDATED"
+    assert robots.ask('{ job(jobId: "j1") { progressPercent } }').data["job"] == {"progressPercent": None}
+    beat(robots, heartbeat(currentJobId="j1", progressPercent=30, seconds=1))
+    assert robots.ask('{ job(jobId: "j1") { progressPercent } }').data["job"] == {"progressPercent": 30}
 
 
 def in_different_order(batches):
