@@ -14,11 +14,13 @@ import orjson
 
 from datasources.postgres import Database, fetch
 from datasources.reports.refusals import Refusal, RefusalCode, Reported, ReportOutcome, keep, owned, refused
+from datasources.reports.times import disorder, settle
 from datasources.reports.values import Count, Id, Past, Text, Word, fault, storable
 from datasources.sql import queries
 from datasources.statuses import NodeStatus
 
 _SQL = queries("reports/executions")
+_TIMES = ("started_at", "completed_at")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +90,7 @@ def _node(job_id: str, report: NodeReport, known: dict[str, Any] | None, now: da
         row["started_at"] = now
     if not running and row["completed_at"] is None:
         row["completed_at"] = max(now, row["started_at"] or now)
+    settle(row, told, _TIMES)
     return row
 
 
@@ -107,8 +110,8 @@ def _refusal(
         return Refusal(RefusalCode.INVALID_VALUE, wrong, key)
     if known is not None and (wrong := _backwards(report, known)) is not None:
         return Refusal(RefusalCode.ILLEGAL_TRANSITION, f"step {key} {wrong}", key)
-    if row["started_at"] is not None and row["completed_at"] is not None and row["started_at"] > row["completed_at"]:
-        return Refusal(RefusalCode.INVALID_VALUE, "startedAt lies after completedAt", key)
+    if (wrong := disorder(row, _TIMES)) is not None:
+        return Refusal(RefusalCode.INVALID_VALUE, wrong, key)
     return None
 
 

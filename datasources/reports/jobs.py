@@ -9,18 +9,19 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from itertools import pairwise
 from typing import Any, assert_never
 
 import orjson
 
 from datasources.postgres import Database, fetch
 from datasources.reports.refusals import REPORTED, Refusal, RefusalCode, Reported, ReportOutcome, owned, refused
-from datasources.reports.values import Count, Id, Number, Past, Percent, Text, Word, fault, spoken, storable
+from datasources.reports.times import disorder, settle
+from datasources.reports.values import Count, Id, Number, Past, Percent, Text, Word, fault, storable
 from datasources.sql import queries
 from datasources.statuses import JobStatus
 
 _SQL = queries("reports/jobs")
+_TIMES = ("created_at", "claimed_at", "completed_at")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +53,15 @@ async def report_job(database: Database, report: JobReport, now: datetime) -> Re
         if (wrong := fault(report, now) or _untimely(report)) is not None:
             return await refused(connection, Refusal(RefusalCode.INVALID_VALUE, wrong, storable(report.job_id)))
         fresh = _job(report, None, now)
-        if (refusal := _disorder(fresh)) is not None:
-            return await refused(connection, refusal)
+        if (wrong := disorder(fresh, _TIMES)) is not None:
+            return await refused(connection, Refusal(RefusalCode.INVALID_VALUE, wrong, report.job_id))
         if await fetch(connection, _SQL["insert_job"], {"job": orjson.dumps(fresh).decode()}):
             return Reported(ReportOutcome.CREATED, accepted=1)
         known = dict((await fetch(connection, _SQL["held_job"], {"job_id": report.job_id}))[0])
         job = _job(report, known, now)
-        refusal = owned(report.job_id, known["source"]) or _backwards(report, known) or _disorder(job)
+        refusal = owned(report.job_id, known["source"]) or _backwards(report, known)
+        if refusal is None and (wrong := disorder(job, _TIMES)) is not None:
+            refusal = Refusal(RefusalCode.INVALID_VALUE, wrong, report.job_id)
         if refusal is not None:
             return await refused(connection, refusal)
         if job == known:
@@ -87,6 +90,7 @@ def _job(report: JobReport, known: dict[str, Any] | None, now: datetime) -> dict
         job["claimed_at"] = max(now, job["created_at"])
     if report.status.terminal and job["completed_at"] is None:
         job["completed_at"] = max(now, job["claimed_at"] or job["created_at"])
+    settle(job, told, _TIMES)
     return job
 
 
@@ -133,14 +137,4 @@ def _untimely(report: JobReport) -> str | None:
         return "claimedAt belongs to a job that was claimed, not to one that waits"
     if not report.status.terminal and report.completed_at is not None:
         return "completedAt belongs to a job that has ended"
-    return None
-
-
-def _disorder(job: dict[str, Any]) -> Refusal | None:
-    """Times that contradict each other."""
-    told = [name for name in ("created_at", "claimed_at", "completed_at") if job[name] is not None]
-    for earlier, later in pairwise(told):
-        if job[earlier] > job[later]:
-            message = f"{spoken(earlier)} lies after {spoken(later)}"
-            return Refusal(RefusalCode.INVALID_VALUE, message, job["job_id"])
     return None

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from functools import cache
 from typing import Annotated, Any, get_args, get_type_hints
 
-_CLOCK_SKEW = timedelta(seconds=60)  # a robot's clock may be ahead of ours by this much
+CLOCK_SKEW = timedelta(seconds=60)  # a robot's clock may differ from ours by this much
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")  # no Postgres text holds these
 
 Rule = Callable[[Any, datetime], str | None]
@@ -39,7 +39,7 @@ def _each(most: int, item: Rule) -> Rule:
 
 
 def _past(moment: datetime, now: datetime) -> str | None:
-    return f"lies in the future; it is {now.isoformat()} here" if moment > now + _CLOCK_SKEW else None
+    return f"lies in the future; it is {now.isoformat()} here" if moment > now + CLOCK_SKEW else None
 
 
 Id = Annotated[str, _length(1, 255)]

@@ -112,6 +112,17 @@ def test_a_time_that_a_job_cannot_have_yet_is_refused(robots, status, words):
     assert refusal(report(robots, status, **{words: ago(1)})) == "INVALID_VALUE"
 
 
+def test_what_two_clocks_may_differ_by_is_no_contradiction(robots):
+    report(robots, "CLAIMED", createdAt=ago(90))
+    answer = report(robots, "COMPLETED", completedAt=ago(5))
+    assert (answer["outcome"], answer["job"]["durationMs"]) == ("UPDATED", 0)
+
+
+def test_what_two_clocks_cannot_differ_by_is_a_contradiction(robots):
+    report(robots, "CLAIMED", createdAt=ago(90))
+    assert refusal(report(robots, "COMPLETED", completedAt=ago(70))) == "INVALID_VALUE"
+
+
 def test_what_is_left_out_stays_as_it_is_known(robots):
     report(robots, "CLAIMED", workflowName="Intake", rawStatus="running", priority=7, robotId="r1")
     report(robots, "CLAIMED", progressPercent=10)
