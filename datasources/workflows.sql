@@ -20,7 +20,7 @@ RECURSIVE known AS (
 )
 
 -- name: workflows_page
--- One page of workflows in the order of their ids.
+-- One page of workflows in the order of their ids, which is that of the recursion: sorting would first find them all.
 WITH
 {known}
 SELECT w.workflow_id, w.workflow_name, w.last_run_at
