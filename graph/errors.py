@@ -51,7 +51,7 @@ def present(error: GraphQLError, correlation_id: str) -> dict[str, Any]:
     elif isinstance(cause, UpstreamTimeout | TimeoutError):
         message = "This took longer than it may. Ask for less at once, or try again."
         extensions["code"] = "UPSTREAM_TIMEOUT"
-        _log.warning("%s: %s", correlation_id, cause)
+        _log.warning("%s: %s", correlation_id, str(cause) or "the operation took longer than it may")
     elif cause is not None:
         message = "Something went wrong here. It has been logged under the correlation id."
         extensions["code"] = "INTERNAL_SERVER_ERROR"

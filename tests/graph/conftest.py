@@ -100,6 +100,12 @@ def serve(dsn: str) -> Iterator[Callable[..., Any]]:
 
 
 @pytest.fixture
+def serving_on() -> Callable[..., Any]:
+    """Start a server on any database, even one that is not there."""
+    return serving
+
+
+@pytest.fixture
 def graph(dsn: str) -> Iterator[Graph]:
     """A server on a fresh database."""
     with serving(dsn) as graph:
