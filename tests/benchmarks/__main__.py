@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from datasources.migrate import MigrationError
 from datasources.seed import SeedProgress
 from datasources.settings import Settings
 from tests.benchmarks import cores, loading
@@ -96,7 +97,7 @@ def main() -> None:
     app.command(help=_HELP, epilog=_EXAMPLES)(bench)
     try:
         app()
-    except (ProcessDied, Disagreement, LoadFailed) as error:
+    except (ProcessDied, Disagreement, LoadFailed, MigrationError) as error:
         out.print(f"[bold red]error:[/] {type(error).__name__}: ", end="")
         out.print(str(error), markup=False)
         raise SystemExit(1) from error

@@ -16,7 +16,7 @@ from pathlib import Path
 import uvicorn
 
 from datasources.embedded import EmbeddedPostgres
-from graph.cli import main as casare_monitor
+from tests.benchmarks.sampling import Sampler
 
 _GRACE_SECONDS = 10.0
 
@@ -46,6 +46,11 @@ def main(role: str, place: str, cores: str = "") -> None:
     if role == "postgres":
         _postgres(Path(place))
     elif role == "ours":
+        if stacks := os.environ.get("BENCH_STACKS"):
+            Sampler(Path(stacks)).install()
+        # Only here: what a process imports, its garbage collector walks, and the others have no use for it.
+        from graph.cli import main as casare_monitor
+
         sys.argv = ["casare-monitor", "serve", "--port", place]
         casare_monitor()
     else:

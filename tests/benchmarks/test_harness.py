@@ -89,6 +89,7 @@ def test_servers_stop_when_the_harness_is_killed(seeded_dsn: str) -> None:
     harness = subprocess.Popen(
         [sys.executable, "-c", _KILLED_HARNESS, seeded_dsn], cwd=CHECKOUT, stdout=subprocess.PIPE, text=True
     )
+    assert harness.stdout is not None
     with harness:
         server = psutil.Process(int(harness.stdout.readline()))
         harness.send_signal(signal.SIGKILL)
