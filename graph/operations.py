@@ -1,0 +1,50 @@
+"""One operation, whatever transport it came by: a question has one answer, a subscription as many as there are."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+from graphql import GraphQLError, OperationType
+
+from graph.context import Context
+from graph.errors import present
+from graph.execution import Executor, Refused, Request
+from graph.streaming import Sink, Streams, SubscriptionRefused
+
+Errors = list[dict[str, Any]]
+
+
+class Operations:
+    """Runs operations into sinks; `context` makes the context of an operation from its correlation id."""
+
+    def __init__(self, executor: Executor, streams: Streams, context: Callable[[str], Context]) -> None:
+        self._executor = executor
+        self._streams = streams
+        self._context = context
+
+    async def run(self, request: Request, sink: Sink, *, after: str | None = None) -> Errors | None:
+        """Run one until it is complete; gives the errors of one that could not begin, or not go on."""
+        context = self._context(uuid.uuid4().hex)
+        try:
+            if self._executor.prepare(request, context).type is OperationType.SUBSCRIPTION:
+                await self._streams.subscribe(request, context, sink, after=after)
+                return None
+            answer = await self._executor.answer(request, context)
+        except Refused as refused:
+            return _errors(refused.answer.body)
+        except SubscriptionRefused as refused:
+            return refused.errors
+        except Exception as error:  # noqa: BLE001  # its neighbours on the connection must live on; it is logged
+            return [present(GraphQLError(str(error), original_error=error), context.correlation_id)]
+        if not answer.executed:
+            return _errors(answer.body)
+        await sink.send(orjson.dumps(answer.body), cursor=None)
+        return None
+
+
+def _errors(body: dict[str, Any]) -> Errors:
+    errors: Errors = body["errors"]
+    return errors

@@ -1,0 +1,142 @@
+"""How bytes leave: uvicorn's protocols, hardened against peers that do not read.
+
+uvicorn closes a connection by waiting until the peer has read everything, so one that never reads holds its socket for
+ever and delays the end of the process. Here whoever is done with is given a moment to read the rest, then cut off.
+"""
+
+from __future__ import annotations
+
+from asyncio import TimerHandle
+from collections.abc import Callable
+from typing import Any, cast
+
+from starlette.types import Scope, Send
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.http11 import Request
+
+_LINGER = 10.0  # seconds to read what is left once the conversation is over
+_PARTING = 2.0  # the same when the server stops
+
+Now = Callable[[bytes, bytes, bytes], bool]
+
+
+class SocketWire(WebSocketsSansIOProtocol):
+    """A WebSocket of uvicorn that applications can write ready frames to, and abort."""
+
+    _linger: TimerHandle | None = None
+
+    def handle_connect(self, event: Request) -> None:
+        """Tell the application of both, in the scope."""
+        super().handle_connect(event)
+        if self.response.status_code == 101:
+            extensions = cast(dict[str, Any], self.scope["extensions"])
+            extensions["wire"] = {"now": self.now, "abort": self.transport.abort}
+
+    def now(self, head: bytes, payload: bytes, tail: bytes) -> bool:
+        """Write one text frame; false where the peer is behind with reading, or gone."""
+        if not self.writable.is_set() or self.close_sent or self.transport.is_closing():
+            return False
+        size = len(head) + len(payload) + len(tail)
+        self.transport.write(b"".join((_text_header(size), head, payload, tail)))
+        return True
+
+    def handle_ping(self) -> None:
+        """Answer a ping, but do not pile up answers for a peer that does not read them."""
+        if self.writable.is_set():
+            super().handle_ping()
+        else:
+            self.conn.data_to_send()
+
+    def handle_parser_exception(self) -> None:
+        """Say what is wrong, and hear the peer out: cut off in the middle of a sentence it would not learn why."""
+        output = b"".join(self.conn.data_to_send())
+        if self.close_sent or self.conn.close_sent is None:
+            return
+        self.close_sent = True
+        code, reason = self.conn.close_sent.code, self.conn.close_sent.reason
+        self.queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": reason})
+        self.transport.write(output)
+        self.close_timer = self.loop.call_later(_PARTING, self.transport.abort)
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        if self.read_paused:
+            self.read_paused = False
+            self.transport.resume_reading()
+
+    def keepalive_timeout(self) -> None:
+        """Cut off a peer that answers no ping: it would not read a reason either."""
+        self.transport.abort()
+
+    async def run_asgi(self) -> None:
+        """Run the application, then see to it that the connection ends."""
+        await super().run_asgi()
+        if not self.disconnected:
+            self._linger = self.loop.call_later(_LINGER, self.transport.abort)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Nobody is left to wait for."""
+        super().connection_lost(exc)
+        if self._linger is not None:
+            self._linger.cancel()
+
+    def shutdown(self) -> None:
+        """Take leave with 1012, but not for long."""
+        self.loop.call_later(_PARTING, self.transport.abort)
+        if not self.transport.is_closing():
+            super().shutdown()
+
+
+class HttpWire(HttpToolsProtocol):
+    """An HTTP connection of uvicorn that applications can abort, and whose endless answers end with the server."""
+
+    def on_message_begin(self) -> None:
+        """Tell the application, in the scope; it sets `endless` where its answer is."""
+        super().on_message_begin()
+        cast(dict[str, Any], self.scope)["extensions"] = {"wire": {"abort": self.transport.abort, "endless": False}}
+
+    def shutdown(self) -> None:
+        """Let answers end by themselves that do so, and end the others."""
+        super().shutdown()
+        scope = cast(dict[str, Any] | None, self.scope)
+        if scope is not None and scope["extensions"]["wire"]["endless"]:
+            self.loop.call_later(_PARTING, self.transport.abort)
+            self.transport.close()
+
+
+class SocketPeer:
+    """The far end of a WebSocket, over any ASGI server; faster over a SocketWire."""
+
+    def __init__(self, scope: Scope, send: Send) -> None:
+        wire = scope.get("extensions", {}).get("wire", {})
+        self.now: Now = wire.get("now", _not_now)
+        self.abort: Callable[[], None] = wire.get("abort", _nothing)
+        self._send = send
+
+    async def write(self, head: bytes, payload: bytes, tail: bytes) -> None:
+        """Send one text message."""
+        await self._send({"type": "websocket.send", "text": b"".join((head, payload, tail)).decode()})
+
+    async def close(self, code: int, reason: str) -> None:
+        """Close the socket; the reason is cut to what a frame can carry."""
+        shortened = reason.encode()[:_LONGEST_REASON].decode(errors="ignore")
+        await self._send({"type": "websocket.close", "code": code, "reason": shortened})
+
+
+_LONGEST_REASON = 123  # bytes: a control frame has 125, two of them are the code
+
+
+def _not_now(_head: bytes, _payload: bytes, _tail: bytes) -> bool:
+    return False
+
+
+def _nothing() -> None:
+    return
+
+
+def _text_header(size: int) -> bytes:
+    if size < 126:
+        return bytes((0x81, size))
+    if size < 1 << 16:
+        return b"\x81\x7e" + size.to_bytes(2, "big")
+    return b"\x81\x7f" + size.to_bytes(8, "big")
