@@ -5,12 +5,16 @@ Ours carry the prefix `CASARE_`; `DATABASE_URL` and the documents' `DB_*` keep t
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import quote, urlsplit
 
-from pydantic import AliasChoices, Field, SecretStr, model_validator
+from pydantic import AliasChoices, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+# So strict because a password that is not encoded would be shown as part of the path.
+_BUS = re.compile(r"memory://|rediss?://([^@/?#]*@)?([\w.-]+|\[[0-9a-fA-F:.]+\])(:\d{1,5})?(/\d*)?(\?[^#@]*)?")
 
 
 def _named(variable: str) -> AliasChoices:
@@ -50,6 +54,14 @@ class Settings(BaseSettings):
         SecretStr | None, Field(validation_alias=_named("DB_PASSWORD"), description="password at DB_HOST")
     ] = None
 
+    bus: Annotated[
+        SecretStr,
+        Field(
+            description="what workers tell each other through: memory:// (each follows the ledger by itself) or "
+            "redis://user:password@host:port/number (one follows it for all)"
+        ),
+    ] = SecretStr("memory://")
+
     pool_size: Annotated[int, Field(ge=1, le=100, description="most database connections of one worker")] = 10
     connect_timeout_seconds: Annotated[
         float, Field(gt=0, description="longest wait for a database connection, in seconds")
@@ -73,6 +85,13 @@ class Settings(BaseSettings):
         if url is not None and urlsplit(url.get_secret_value()).scheme not in {"postgres", "postgresql"}:
             raise ValueError("DATABASE_URL must start with postgresql://")
         return self
+
+    @field_validator("bus")
+    @classmethod
+    def _bus_url(cls, url: SecretStr) -> SecretStr:
+        if not _BUS.fullmatch(url.get_secret_value()):
+            raise ValueError("must be memory://, or redis://user:password@host:port/number with both percent-encoded")
+        return url
 
     def dsn(self) -> str | None:
         """The configured database as a URL, or None where the embedded Postgres is to be used."""
