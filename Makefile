@@ -11,7 +11,7 @@ INSTALLED := $(VENV)/.installed
 GRAPHIQL := graph/graphiql_assets/index.html
 GRAPHIQL_SOURCES := $(shell git ls-files clients/graphiql 2>/dev/null)
 
-.PHONY: help install graphiql demo run test check format schema bench lock clean
+.PHONY: help install graphiql demo run test check format schema bench profile lock clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1|/' | \
@@ -58,7 +58,10 @@ schema: install ## Write schema.graphql and datasources/schema.sql anew
 	$(BIN)/python -m datasources.migrate --dump datasources/schema.sql
 
 bench: install ## Measure the server against its baselines
-	$(BIN)/python -m tests.benchmarks $(ARGS)
+	@$(BIN)/python -m tests.benchmarks $(ARGS)
+
+profile: install ## Draw a flame graph of one question: make profile Q=q2
+	@$(BIN)/python -m tests.benchmarks.flame $(or $(Q),q2)
 
 lock: $(INSTALLED) ## Resolve the lock files anew
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --upgrade \
