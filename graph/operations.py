@@ -25,6 +25,13 @@ class Operations:
         self._streams = streams
         self._context = context
 
+    def kind(self, request: Request) -> OperationType | None:
+        """What a request asks for, or None where it is refused."""
+        try:
+            return self._executor.prepare(request, self._context("")).type
+        except Refused:
+            return None
+
     async def run(self, request: Request, sink: Sink, *, after: str | None = None) -> Errors | None:
         """Run one until it is complete; gives the errors of one that could not begin, or not go on."""
         context = self._context(uuid.uuid4().hex)

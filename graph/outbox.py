@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -23,7 +24,7 @@ SLOW_REASON = "slow consumer: resume with your cursor"
 
 @dataclass(slots=True)
 class Traffic:
-    """What all connections of this worker have done so far; `open` ones are gauges."""
+    """What the connections of this worker have done so far, and how many of them are open."""
 
     open_sockets: int = 0
     open_streams: int = 0
@@ -35,6 +36,36 @@ class Traffic:
     coalesced: int = 0
     closed_slow: int = 0
     aborted: int = 0
+
+    @contextmanager
+    def socket(self) -> Iterator[None]:
+        """Count a WebSocket as long as it is open."""
+        self.sockets += 1
+        self.open_sockets += 1
+        try:
+            yield
+        finally:
+            self.open_sockets -= 1
+
+    @contextmanager
+    def stream(self) -> Iterator[None]:
+        """Count an answer that is a stream over HTTP, as long as it is open."""
+        self.streams += 1
+        self.open_streams += 1
+        try:
+            yield
+        finally:
+            self.open_streams -= 1
+
+    @contextmanager
+    def operation(self) -> Iterator[None]:
+        """Count an operation as long as it runs."""
+        self.operations += 1
+        self.open_operations += 1
+        try:
+            yield
+        finally:
+            self.open_operations -= 1
 
 
 class Peer(Protocol):
@@ -80,6 +111,11 @@ class Outbox:
         self._closing: tuple[int, str] | None = None
         self._wake = asyncio.Event()
         self._room = asyncio.Event()
+
+    @property
+    def closed(self) -> bool:
+        """Whether the end has been decided."""
+        return self._closing is not None
 
     @property
     def idle(self) -> bool:

@@ -1,0 +1,206 @@
+"""Operations as an HTTP answer that goes on: Server-Sent Events (graphql-sse, distinct connections), and multipart.
+
+Over Server-Sent Events each payload of the ledger has its cursor as its id; whoever comes back with `Last-Event-ID`
+goes on behind it. A stream that ends without `complete` is to be taken up again: browsers do so by themselves. A slow
+reader's stream ends like that, after a comment that says so; over multipart it ends with an error of the transport.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import orjson
+from graphql import OperationType
+from starlette.requests import Request as HttpRequest
+from starlette.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
+
+from graph.execution import MutationRefused, Request
+from graph.operations import Operations
+from graph.outbox import SLOW_REASON, WRITE_DEADLINE, Outbox, Traffic, until_first
+
+_SIGN_OF_LIFE = 12.0  # seconds; proxies give up on silence after 15 and more
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """How payloads are written into an answer."""
+
+    content_type: str
+    opening: bytes
+    before: bytes
+    after: bytes
+    sign_of_life: bytes
+    completion: bytes
+    too_slow: bytes
+    cursors: bool
+
+
+def _part(body: bytes) -> bytes:
+    return b"\r\nContent-Type: application/json\r\n\r\n" + body + b"\r\n--graphql"
+
+
+EVENT_STREAM = Format(
+    content_type="text/event-stream; charset=utf-8",
+    opening=b":\n\n",
+    before=b"event: next\ndata: ",
+    after=b"\n\n",
+    sign_of_life=b":\n\n",
+    completion=b"event: complete\ndata:\n\n",
+    too_slow=f": {SLOW_REASON}\n\n".encode(),
+    cursors=True,
+)
+# Each part ends with the boundary of the next, because clients do not look at a part before they see its end.
+MULTIPART = Format(
+    content_type='multipart/mixed;boundary="graphql";subscriptionSpec="1.0"',
+    opening=b"\r\n--graphql",
+    before=b'\r\nContent-Type: application/json\r\n\r\n{"payload":',
+    after=b"}\r\n--graphql",
+    sign_of_life=_part(b"{}"),
+    completion=b"--\r\n",
+    too_slow=_part(
+        orjson.dumps(
+            {"payload": None, "errors": [{"message": SLOW_REASON, "extensions": {"code": "SLOW_CONSUMER"}}]},
+        )
+    )
+    + b"--\r\n",
+    cursors=False,
+)
+_FORMATS: Mapping[str, Format] = {"text/event-stream": EVENT_STREAM, "multipart/mixed": MULTIPART}
+_ANSWERS = {"application/graphql-response+json", "application/json", "application/*", "*/*"}
+
+
+class StreamedAnswers:
+    """Chooses the answers that are streams."""
+
+    def __init__(self, operations: Operations, traffic: Traffic) -> None:
+        self._operations = operations
+        self._traffic = traffic
+
+    def choose(self, asked: Request, http: HttpRequest) -> StreamedAnswer | None:
+        """The answer as a stream where it is to be one; raises MutationRefused for a mutation that came by GET."""
+        accept = _accepted(http.headers.get("accept", "*/*"))
+        form = next((_FORMATS[kind] for kind in accept if kind in _FORMATS), None)
+        if form is None or http.method == "HEAD":
+            return None
+        kind = self._operations.kind(asked)
+        if kind is not OperationType.SUBSCRIPTION and not _ANSWERS.isdisjoint(accept):
+            return None
+        if kind is OperationType.MUTATION and http.method != "POST":
+            raise MutationRefused
+        after = http.headers.get("last-event-id")
+        return StreamedAnswer(self._operations, asked, form, self._traffic, after=after)
+
+
+def _accepted(accept: str) -> list[str]:
+    parts = [[piece.strip().lower() for piece in part.split(";")] for part in accept.split(",")]
+    return [kind for kind, *parameters in parts if "q=0" not in parameters]
+
+
+class StreamedAnswer(StreamingResponse):
+    """The answer to one operation, for as long as there is something to say."""
+
+    def __init__(
+        self, operations: Operations, request: Request, form: Format, traffic: Traffic, *, after: str | None = None
+    ) -> None:
+        super().__init__((), headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no", "Vary": "Accept"})
+        self.headers["Content-Type"] = form.content_type
+        self._operations = operations
+        self._request = request
+        self._format = form
+        self._traffic = traffic
+        self._after = after
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send what the operation yields until it is complete, or its reader has gone."""
+        peer = _StreamPeer(scope, send, self._format)
+        outbox = Outbox(peer, self._traffic)
+        await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+        outbox.put(self._format.opening)
+        with self._traffic.stream():
+            async with asyncio.TaskGroup() as group:
+                beside = [group.create_task(self._operate(outbox)), group.create_task(self._live_on(outbox))]
+                await until_first(group, outbox.run(), _gone(receive))
+                for task in beside:
+                    task.cancel()
+        await peer.end()
+
+    async def _operate(self, outbox: Outbox) -> None:
+        sink = _Stream(outbox, self._format)
+        with self._traffic.operation():
+            errors = await self._operations.run(self._request, sink, after=self._after)
+        if errors is not None:
+            await sink.send(orjson.dumps({"errors": errors}), cursor=None)
+        outbox.put(self._format.completion)
+        outbox.end()
+
+    async def _live_on(self, outbox: Outbox) -> None:
+        while True:
+            await asyncio.sleep(_SIGN_OF_LIFE)
+            if outbox.idle:
+                outbox.put(self._format.sign_of_life)
+
+
+class _Stream:
+    """The sink of the operation's responses."""
+
+    def __init__(self, outbox: Outbox, form: Format) -> None:
+        self._outbox = outbox
+        self._format = form
+
+    def offer(self, payload: bytes, *, key: str | None, cursor: str | None) -> None:
+        """Send a response, or keep it for later."""
+        self._outbox.offer(self._head(cursor), payload, self._format.after, owner=self, key=key)
+
+    async def send(self, payload: bytes, *, cursor: str | None) -> None:
+        """Send a response as soon as there is room."""
+        await self._outbox.send(self._head(cursor), payload, self._format.after, owner=self)
+
+    def _head(self, cursor: str | None) -> bytes:
+        if cursor is None or not self._format.cursors:
+            return self._format.before
+        return b"id: %s\n%s" % (cursor.encode(), self._format.before)
+
+
+class _StreamPeer:
+    """The far end of an HTTP answer."""
+
+    def __init__(self, scope: Scope, send: Send, form: Format) -> None:
+        self._wire = scope.get("extensions", {}).get("wire", {})
+        self._wire["endless"] = True
+        self._send = send
+        self._format = form
+
+    def now(self, _head: bytes, _payload: bytes, _tail: bytes) -> bool:
+        """HTTP servers know no way to write without waiting."""
+        return False
+
+    async def write(self, head: bytes, payload: bytes, tail: bytes) -> None:
+        """Send a piece of the body."""
+        body = b"".join((head, payload, tail))
+        await self._send({"type": "http.response.body", "body": body, "more_body": True})
+
+    async def close(self, _code: int, _reason: str) -> None:
+        """Say that the reader was too slow, which is the only reason there is."""
+        await self.write(self._format.too_slow, b"", b"")
+
+    async def end(self) -> None:
+        """End the body, if the reader takes it."""
+        try:
+            async with asyncio.timeout(WRITE_DEADLINE):
+                await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+        except TimeoutError:
+            self.abort()
+
+    def abort(self) -> None:
+        """Drop the connection."""
+        if "abort" in self._wire:
+            self._wire["abort"]()
+
+
+async def _gone(receive: Receive) -> None:
+    """Wait until the reader has gone."""
+    while (await receive())["type"] != "http.disconnect":
+        pass

@@ -1,0 +1,179 @@
+"""GraphQL over WebSocket: the subprotocol graphql-transport-ws, to the letter of its page.
+
+Close codes, besides those of the protocol: 4410 where the client reads too slowly (it resumes with its cursor), and
+4499 where it answers no ping, which is how graphql-ws names a socket that froze: its client connects again. 1011 would
+tell that client never to try again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from starlette.types import Message, Receive, Scope, Send
+
+from graph.execution import Request
+from graph.messages import ACKNOWLEDGEMENT, PING, SUBPROTOCOL, BadMessage, complete, error, next_head, pong, read
+from graph.operations import Operations
+from graph.outbox import Outbox, Traffic, until_first
+from graph.wire import SocketPeer
+
+_MOST_OPERATIONS = 100  # of one socket
+_INIT_WAIT = 3.0  # seconds until the client has to have introduced itself
+_PING_EVERY = 20.0  # seconds; each ping has to be answered before the next one
+
+_TOO_MANY = {
+    "message": f"There are {_MOST_OPERATIONS} operations on this socket, which is the most: complete one first.",
+    "extensions": {"code": "TOO_MANY_OPERATIONS"},
+}
+
+
+class GraphQLSocket:
+    """`/graphql` over WebSocket."""
+
+    def __init__(self, operations: Operations, traffic: Traffic) -> None:
+        self._operations = operations
+        self._traffic = traffic
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one socket until it is closed."""
+        await receive()
+        peer = SocketPeer(scope, send)
+        if SUBPROTOCOL not in scope["subprotocols"]:
+            await send({"type": "websocket.accept"})
+            await peer.close(4406, f"Subprotocol not acceptable: use {SUBPROTOCOL}")
+            return
+        await send({"type": "websocket.accept", "subprotocol": SUBPROTOCOL})
+        with self._traffic.socket():
+            await _Conversation(self._operations, Outbox(peer, self._traffic), self._traffic).hold(receive)
+
+
+class _Conversation:
+    """What is said on one socket."""
+
+    def __init__(self, operations: Operations, outbox: Outbox, traffic: Traffic) -> None:
+        self._operations = operations
+        self._outbox = outbox
+        self._traffic = traffic
+        self._running: dict[str, _Operation] = {}
+        self._group = asyncio.TaskGroup()
+        self._introduction: dict[str, Any] | None = None
+        self._acknowledged = False
+        self._owes_pong = False
+        self._timer: asyncio.TimerHandle | None = None
+
+    async def hold(self, receive: Receive) -> None:
+        """Converse until either side is done."""
+        self._later(_INIT_WAIT, self._time_out)
+        try:
+            async with self._group:
+                await until_first(self._group, self._listen(receive), self._outbox.run())
+                for operation in self._running.values():
+                    operation.cancel()
+        finally:
+            self._be_quiet()
+
+    async def _listen(self, receive: Receive) -> None:
+        while (message := await receive())["type"] == "websocket.receive":
+            if self._outbox.closed:
+                continue
+            try:
+                await self._understand(message)
+            except BadMessage as bad:
+                self._outbox.close(bad.code, str(bad))
+
+    async def _understand(self, message: Message) -> None:
+        said = read(message.get("text"))
+        match said["type"]:
+            case "connection_init":
+                await self._introduce(said.get("payload"))
+            case "subscribe":
+                self._subscribe(said["id"], said["payload"])
+            case "complete":
+                self._complete(said["id"])
+            case "ping":
+                self._outbox.put(pong(said.get("payload")))
+            case "pong":
+                self._owes_pong = False
+
+    async def _introduce(self, payload: dict[str, Any] | None) -> None:
+        if self._introduction is not None:
+            raise BadMessage("Too many initialisation requests", 4429)
+        self._introduction = payload or {}
+        # Authentication belongs here: the timer that runs since the socket was opened still runs, 4403 is its refusal.
+        self._acknowledged = True
+        self._outbox.put(ACKNOWLEDGEMENT)
+        self._later(_PING_EVERY, self._ping)
+
+    def _subscribe(self, operation_id: str, payload: dict[str, Any]) -> None:
+        if not self._acknowledged:
+            raise BadMessage("Unauthorized", 4401)
+        if operation_id in self._running:
+            raise BadMessage(f"Subscriber for {operation_id} already exists", 4409)
+        if len(self._running) >= _MOST_OPERATIONS:
+            self._outbox.put(error(operation_id, [_TOO_MANY]))
+            return
+        request = Request(payload["query"], payload.get("variables"), payload.get("operationName"))
+        operation = self._running[operation_id] = _Operation(operation_id, self._outbox)
+        operation.task = self._group.create_task(self._operate(operation, request))
+
+    async def _operate(self, operation: _Operation, request: Request) -> None:
+        with self._traffic.operation():
+            errors = await self._operations.run(request, operation)
+        if self._running.get(operation.id) is operation:
+            del self._running[operation.id]
+            self._outbox.put(complete(operation.id) if errors is None else error(operation.id, errors))
+
+    def _complete(self, operation_id: str) -> None:
+        operation = self._running.pop(operation_id, None)
+        if operation is not None:
+            operation.cancel()
+
+    def _ping(self) -> None:
+        if self._owes_pong:
+            self._outbox.close(4499, f"Terminated: no pong within {_PING_EVERY:g} s")
+            return
+        self._owes_pong = True
+        self._outbox.put(PING)
+        self._later(_PING_EVERY, self._ping)
+
+    def _time_out(self) -> None:
+        self._outbox.close(4408, "Connection initialisation timeout")
+
+    def _later(self, seconds: float, action: Callable[[], None]) -> None:
+        self._be_quiet()
+        self._timer = asyncio.get_running_loop().call_later(seconds, action)
+
+    def _be_quiet(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+
+
+class _Operation:
+    """One operation of a socket: the sink of its responses, silent from the moment it is cancelled."""
+
+    __slots__ = ("_head", "_outbox", "_silent", "id", "task")
+
+    def __init__(self, operation_id: str, outbox: Outbox) -> None:
+        self.id = operation_id
+        self.task: asyncio.Task[None] | None = None
+        self._head = next_head(operation_id)
+        self._outbox = outbox
+        self._silent = False
+
+    def offer(self, payload: bytes, *, key: str | None, cursor: str | None) -> None:
+        """Send a response, or keep it for later."""
+        if not self._silent:
+            self._outbox.offer(self._head, payload, b"}", owner=self, key=key)
+
+    async def send(self, payload: bytes, *, cursor: str | None) -> None:
+        """Send a response as soon as there is room."""
+        await self._outbox.send(self._head, payload, b"}", owner=self)
+
+    def cancel(self) -> None:
+        """Stop it: nothing of it is sent any more."""
+        self._silent = True
+        self._outbox.forget(self)
+        if self.task is not None:
+            self.task.cancel()
