@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import difflib
 import os
+import signal
 from importlib.metadata import version as installed_version
 from pathlib import Path
+from types import FrameType
 from typing import Annotated
 
 import typer
@@ -40,7 +42,17 @@ cli = typer.Typer(
 Host = Annotated[str | None, typer.Option(help="Address to listen on.  [default: 127.0.0.1]", show_default=False)]
 Port = Annotated[int | None, typer.Option(help="Port to listen on.  [default: 8000]", min=0, max=65535)]
 Workers = Annotated[int | None, typer.Option(help="Server processes.  [default: 1]", min=1, max=64)]
-Source = Annotated[str, typer.Argument(help=f"One of: {', '.join(names())}.", metavar="SOURCE")]
+
+
+def _known(source: str) -> str:
+    if source not in names():
+        raise typer.BadParameter(f"there is no source {source!r}; choose one of: {', '.join(names())}.")
+    return source
+
+
+Source = Annotated[
+    str, typer.Argument(help=f"One of: {', '.join(names())}.", metavar="SOURCE", callback=_known, show_default=False)
+]
 
 
 def _version(asked: bool) -> None:
@@ -181,7 +193,10 @@ def schema(
                 out.print(line, markup=False, soft_wrap=True)
             raise fail(f"{check} is not the schema: run `make schema`", FAILED)
     elif output is not None:
-        output.write_text(text, encoding="utf-8")
+        try:
+            output.write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise fail(f"{output}: {error.strerror}") from error
     else:
         typer.echo(text, nl=False)
 
@@ -193,5 +208,17 @@ def config() -> None:
 
 
 def main() -> None:
-    """Run the command line."""
-    cli()
+    """Run the command line; to be told to end, or to lose the terminal, is a Ctrl-C: every `finally` is run."""
+    for name in ("SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, _interrupt)
+    cli(prog_name="casare-monitor")
+
+
+def _interrupt(_number: int, frame: FrameType | None) -> None:
+    interrupted = signal.getsignal(signal.SIGINT)  # asyncio's own while it runs: it cancels, and lets all clean up
+    if callable(interrupted):
+        interrupted(signal.SIGINT, frame)
+    else:
+        raise KeyboardInterrupt

@@ -22,14 +22,18 @@ from datasources.sources import SourceError
 
 FAILED, USAGE, UNAVAILABLE = 1, 2, 3
 
+_UNWRAPPED = 1000  # columns where nobody looks at a screen: what is piped is cut into fields, not into lines
+
 out = Console(highlight=False)
+if not out.is_terminal:
+    out.width = _UNWRAPPED
 err = Console(stderr=True, highlight=False)
 
 
 def fail(message: str, code: int = FAILED) -> typer.Exit:
     """Say what went wrong; raise what comes back."""
     err.print("[bold red]error:[/] ", end="")
-    err.print(message, markup=False)
+    err.print(message, markup=False, soft_wrap=True)
     return typer.Exit(code)
 
 
@@ -38,7 +42,9 @@ def explained() -> Iterator[None]:
     """What is known to go wrong ends the command with a sentence and an exit code, not with a traceback."""
     try:
         yield
-    except (MigrationError, SourceError, EmbeddedPostgresError, ValueError) as error:
+    except ValueError as error:
+        raise fail(str(error), USAGE) from error
+    except (MigrationError, SourceError, EmbeddedPostgresError) as error:
         raise fail(str(error)) from error
     except (OSError, asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError, TimeoutError) as error:
         raise fail(f"the database cannot be reached: {str(error) or type(error).__name__}", UNAVAILABLE) from error
@@ -53,7 +59,7 @@ def load_settings() -> Settings:
         if name.startswith("CASARE_") and name not in {"CASARE_DEMO_DSN", "CASARE_TOKEN"}:
             close = difflib.get_close_matches(name, known, 1)
             hint = f": did you mean {close[0]}?" if close else ""
-            err.print(f"[yellow]warning:[/] {name} is not a setting{hint}")
+            err.print(f"[yellow]warning:[/] {name} is not a setting{hint}", soft_wrap=True)
     try:
         return Settings()
     except ValidationError as error:

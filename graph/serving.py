@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import multiprocessing
 import os
 import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from ipaddress import ip_address
-from types import FrameType
+from multiprocessing.process import BaseProcess
 
 import asyncpg
 import uvicorn
+from fastapi import FastAPI
 from rich.markup import escape
 from uvicorn.supervisors import Multiprocess
 
@@ -23,6 +27,7 @@ from datasources.embedded import EmbeddedPostgres, running_dsn
 from datasources.migrate import migrate
 from datasources.settings import Settings
 from datasources.sources import attach
+from graph.app import from_environment
 from graph.console import fail, out, place
 
 _PATIENCE = 30.0  # seconds for a database that is still starting
@@ -58,7 +63,7 @@ def migrated(dsn: str) -> list[str]:
 def serve(settings: Settings, *, demo_robots: int | None = None, demo_rate: float = 1.0) -> None:
     """Serve until told to stop; with `demo_robots`, beside a fleet that really works."""
     listener = _listen(settings)
-    with listener, _stopped_by_signals(), database(settings) as dsn:
+    with listener, _until_interrupted(), database(settings) as dsn:
         migrated(dsn)
         host, port = listener.getsockname()[:2]
         url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
@@ -72,7 +77,7 @@ def serve(settings: Settings, *, demo_robots: int | None = None, demo_rate: floa
 def _run(settings: Settings, dsn: str, listener: socket.socket) -> None:
     os.environ["DATABASE_URL"] = dsn  # how the worker processes learn of it
     config = uvicorn.Config(
-        "graph.app:from_environment",
+        "graph.serving:worker",
         factory=True,
         workers=settings.workers,
         log_level="warning" if settings.log_level == "info" else settings.log_level,
@@ -92,28 +97,33 @@ def _listen(settings: Settings) -> socket.socket:
     try:
         listener = socket.create_server((settings.host, settings.port), family=family, backlog=2048)
     except OSError as error:
-        raise fail(
-            f"cannot listen on {settings.host}:{settings.port}: {error.strerror}. "
-            "Another copy may be running; choose another port with --port or CASARE_PORT."
-        ) from error
+        reason = (error.strerror or str(error)).partition(" (")[0]
+        if error.errno == errno.EADDRINUSE:
+            reason += ". Another copy may be running; choose another port with --port or CASARE_PORT"
+        raise fail(f"cannot listen on {settings.host}:{settings.port}: {reason}.") from error
     listener.set_inheritable(True)
     return listener
 
 
 @contextmanager
-def _stopped_by_signals() -> Iterator[None]:
-    """SIGTERM ends the process like Ctrl-C does: through every `finally` on the way out."""
-
-    def stop(_number: int, _frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
+def _until_interrupted() -> Iterator[None]:
+    """To be stopped is how a server ends: no failure, and nothing to explain."""
+    with suppress(KeyboardInterrupt):
         yield
-    except KeyboardInterrupt:
-        out.print("stopped")
-    finally:
-        signal.signal(signal.SIGTERM, before)
+    out.print("stopped")
+
+
+def worker() -> FastAPI:
+    """The application of a server process; a worker ends with its supervisor, or it would keep the port for ever."""
+    supervisor = multiprocessing.parent_process()
+    if supervisor is not None:
+        threading.Thread(target=_end_with, args=(supervisor,), name="supervisor-watch", daemon=True).start()
+    return from_environment()
+
+
+def _end_with(supervisor: BaseProcess) -> None:
+    supervisor.join()
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 @contextmanager
