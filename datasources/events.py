@@ -6,7 +6,8 @@ has is therefore a `Position`: everything up to a number, but for the gaps below
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -36,79 +37,82 @@ class EventRow:
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """Every number up to `high` but those in the gaps, which are inclusive, disjoint and in ascending order."""
+    """Every number up to `high` but those in the gaps: inclusive, ascending, none touching another or `high`."""
 
     high: int
     gaps: tuple[Range, ...] = ()
 
     def covers(self, seq: int) -> bool:
         """Whether the number lies behind this position."""
-        return seq <= self.high and not any(first <= seq <= last for first, last in self.gaps)
+        return seq <= self.high and self.gap(seq) is None
+
+    def gap(self, seq: int) -> Range | None:
+        """The gap that the number lies in."""
+        index = bisect_right(self.gaps, seq, key=_first) - 1
+        return self.gaps[index] if index >= 0 and seq <= self.gaps[index][1] else None
 
     def with_event(self, seq: int) -> Position:
         """This position with one number more; numbers between the highest and it become a gap."""
         if seq > self.high:
             skipped = ((self.high + 1, seq - 1),) if seq > self.high + 1 else ()
             return Position(seq, self.gaps + skipped)
-        return Position(self.high, tuple(without(self.gaps, seq)))
+        gap = self.gap(seq)
+        if gap is None:
+            return self
+        index = bisect_left(self.gaps, gap)
+        return Position(self.high, (*self.gaps[:index], *without(gap, seq), *self.gaps[index + 1 :]))
+
+    def up_to(self, high: int) -> Position:
+        """What it covers of the numbers up to this one."""
+        if high >= self.high:
+            return self
+        gap = self.gap(high)
+        highest = gap[0] - 1 if gap else high
+        return Position(highest, self.gaps[: bisect_right(self.gaps, highest, key=_first)])
 
     def union(self, other: Position) -> Position:
         """Everything that either covers."""
         high = max(self.high, other.high)
-        gaps = _common(_below(self, high), _below(other, high))
-        return Position(high, tuple(gaps))
+        return Position(high, tuple(_common(self.uncovered(high), other.uncovered(high))))
 
     def dominates(self, other: Position) -> bool:
         """Whether it covers everything that the other covers."""
-        if other.high > self.high:
-            return False
-        return all(
-            any(first <= start and end <= last for first, last in other.gaps) or start > other.high
-            for start, end in _clipped(self.gaps, other.high)
-        )
+        return self.union(other) == self
+
+    def uncovered(self, high: int) -> Sequence[Range]:
+        """What it does not cover of the numbers up to `high`, which is no lower than its own."""
+        return (*self.gaps, (self.high + 1, high)) if high > self.high else self.gaps
+
+    def missing(self, other: Position) -> Sequence[Range]:
+        """What the other covers and it does not."""
+        starts = (1, *(last + 1 for _, last in other.gaps))
+        ends = (*(first - 1 for first, _ in other.gaps), other.high)
+        covered = [(first, last) for first, last in zip(starts, ends, strict=True) if first <= last]
+        return tuple(_common(self.uncovered(max(self.high, other.high)), covered))
 
 
-def _below(position: Position, high: int) -> list[Range]:
-    """What the position does not cover up to a number."""
-    return [*position.gaps, *(((position.high + 1, high),) if high > position.high else ())]
+def _first(gap: Range) -> int:
+    return gap[0]
 
 
-def _common(these: Sequence[Range], those: Sequence[Range]) -> Iterable[Range]:
+def _common(these: Sequence[Range], those: Sequence[Range]) -> Iterator[Range]:
     """The ranges that lie in both lists."""
-    for first, last in these:
-        for start, end in those:
-            if first <= end and start <= last:
-                yield max(first, start), min(last, end)
-
-
-def _clipped(gaps: Iterable[Range], high: int) -> Iterable[Range]:
-    return ((first, min(last, high)) for first, last in gaps if first <= high)
-
-
-def without(gaps: Iterable[Range], seq: int) -> Iterable[Range]:
-    """The gaps that are left when this number is filled."""
-    for first, last in gaps:
-        if first <= seq <= last:
-            if first < seq:
-                yield first, seq - 1
-            if seq < last:
-                yield seq + 1, last
-        else:
+    left, right = iter(these), iter(those)
+    this, that = next(left, None), next(right, None)
+    while this and that:
+        first, last = max(this[0], that[0]), min(this[1], that[1])
+        if first <= last:
             yield first, last
+        if this[1] == last:
+            this = next(left, None)
+        else:
+            that = next(right, None)
 
 
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """Which transactions Postgres knew to be running when it answered."""
-
-    next_xid: int
-    running: frozenset[int]
-
-    @classmethod
-    def parse(cls, text: str) -> Snapshot:
-        """The snapshot in the text of a `pg_snapshot`, `xmin:xmax:xip,xip`."""
-        _, next_xid, running = text.split(":")
-        return cls(int(next_xid), frozenset(int(xid) for xid in running.split(",") if xid))
+def without(gap: Range, seq: int) -> Sequence[Range]:
+    """What is left of a gap when this number in it is filled."""
+    first, last = gap
+    return tuple(rest for rest in ((first, seq - 1), (seq + 1, last)) if rest[0] <= rest[1])
 
 
 async def ledger_identity(database: Database) -> str:
@@ -116,29 +120,27 @@ async def ledger_identity(database: Database) -> str:
     return str((await database.fetch(_SQL["identity"]))[0]["identity"])
 
 
-async def events_end(database: Database) -> tuple[Snapshot, Position]:
-    """Where the ledger ends, with the gaps of its last hour, and the snapshot that saw it."""
+async def events_end(database: Database) -> Position:
+    """Where the ledger ends, with the gaps of its last hour."""
     record = (await database.fetch(_SQL["end"]))[0]
-    gaps = tuple(zip(record["starts"], record["ends"], strict=True))
-    return Snapshot.parse(record["snapshot"]), Position(record["high"], gaps)
+    return Position(record["high"], tuple(zip(record["starts"], record["ends"], strict=True)))
 
 
 async def events_beyond(
-    database: Database, position: Position, gaps: Sequence[Range], limit: int
-) -> tuple[Snapshot, list[EventRow]]:
-    """What has become visible in these gaps of the position, and up to `limit` events above it."""
-    records = await database.fetch(
-        _SQL["beyond"],
-        {
-            "high": position.high,
-            "gap_starts": [first for first, _ in gaps],
-            "gap_ends": [last for _, last in gaps],
-            "limit": limit,
-        },
-    )
-    return Snapshot.parse(records[0]["snapshot"]), [
-        EventRow(*record[1:]) for record in records if record["seq"] is not None
-    ]
+    database: Database, position: Position, limit: int
+) -> tuple[list[EventRow], frozenset[str] | None]:
+    """Up to `limit` events that have become visible in the gaps of a position and above it, and, where it has gaps, the
+    transactions that could still have filled them just after that."""
+    gaps = position.gaps
+    parameters = {
+        "high": position.high,
+        "gap_starts": [first for first, _ in gaps] if gaps else None,
+        "gap_ends": [last for _, last in gaps] if gaps else None,
+        "limit": limit,
+    }
+    records = await database.fetch(_SQL["beyond"], parameters)
+    events = [EventRow(*record[1:]) for record in records if record["seq"] is not None]
+    return events, frozenset(records[0]["writers"]) if gaps else None
 
 
 async def events_between(
@@ -150,34 +152,23 @@ async def events_between(
     limit: int,
     kinds: Sequence[str] | None = None,
     job_id: str | None = None,
-) -> list[EventRow]:
-    """Up to `limit` events that `end` covers and `start` does not, with numbers above `after`, oldest first."""
-    lowest = min((first for first, _ in start.gaps), default=start.high + 1) - 1
-    records = await database.fetch(
-        _SQL["between"],
-        {
-            "start": max(after, lowest),
-            "high": end.high,
-            "from_high": start.high,
-            "from_starts": [first for first, _ in start.gaps],
-            "from_ends": [last for _, last in start.gaps],
-            "gap_starts": [first for first, _ in end.gaps],
-            "gap_ends": [last for _, last in end.gaps],
-            "kinds": None if kinds is None else list(kinds),
-            "job_id": job_id,
-            "limit": limit,
-        },
-    )
-    return [EventRow(*record) for record in records]
-
-
-async def oldest_event(database: Database) -> int | None:
-    """The oldest number that is kept, or None in an empty ledger."""
-    seq: int | None = (await database.fetch(_SQL["oldest"]))[0]["seq"]
-    return seq
+) -> tuple[list[EventRow], int]:
+    """Up to `limit` events that `end` covers and `start` does not, with numbers above `after`, oldest first; and the
+    number up to which events are gone."""
+    wanted = start.missing(end)
+    parameters = {
+        "start": max(after, wanted[0][0] - 1 if wanted else 0),
+        "high": wanted[-1][1] if wanted else 0,
+        "wanted": f"{{{','.join(f'[{first},{last}]' for first, last in wanted)}}}",
+        "kinds": None if kinds is None else list(kinds),
+        "job_id": job_id,
+        "limit": limit,
+    }
+    records = await database.fetch(_SQL["between"], parameters)
+    return [EventRow(*record[1:]) for record in records if record["seq"] is not None], records[0]["pruned"]
 
 
 async def prune_events(database: Database, *, seconds: float, most: int, limit: int) -> int:
-    """Forget up to `limit` events older than `seconds` or beyond the newest `most`; gives how many."""
+    """Forget up to `limit` events older than `seconds` or beyond the newest `most` numbers; gives how many."""
     parameters = {"seconds": seconds, "most": most, "limit": limit}
-    return len(await database.fetch(_SQL["prune"], parameters))
+    return int((await database.fetch(_SQL["prune"], parameters))[0]["gone"])

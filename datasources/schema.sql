@@ -140,11 +140,14 @@ COMMENT ON COLUMN monitor.jobs.raw_status IS 'the status in the words of the sou
 
 CREATE TABLE monitor.ledger (
     identity text DEFAULT "left"(md5((gen_random_uuid())::text), 12) NOT NULL,
+    pruned bigint DEFAULT 0 NOT NULL,
     single boolean DEFAULT true NOT NULL,
     CONSTRAINT ledger_single_check CHECK (single)
 );
 
 COMMENT ON TABLE monitor.ledger IS 'one row: the name of this ledger, which tells its cursors from those of another database';
+
+COMMENT ON COLUMN monitor.ledger.pruned IS 'the highest number that was forgotten; those up to it may be gone';
 
 CREATE TABLE monitor.migrations (
     version integer NOT NULL,

@@ -8,16 +8,20 @@ costs memory, and nothing is lost.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
-from datasources.events import EventRow, Position, events_between, oldest_event
-from datasources.postgres import Database
+from datasources.events import EventRow, Position, events_between
+from datasources.postgres import Database, UpstreamError
 from subscriptions.feed import Batch, Feed
 
 _KEPT = 10_000  # events in memory
 _PAGE = 500  # events of one read when catching up
+_PATIENCE = 1.0  # seconds between two tries to catch up
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,22 +68,21 @@ class Follower:
 
     async def take(self, batch: Batch) -> None:
         """Deliver what another worker's feed has read; read for oneself what is missing before it."""
-        if not self.position.dominates(batch.before):
-            while (await self.look()).events:
-                pass
+        await self.reach(batch.before)
         async with self._looking:
             fresh = [event for event in batch.events if not self.position.covers(event.seq)]
             positions = [self._feed.adopt(event.seq) for event in fresh]
             self._feed.agree(batch.after)
+            if positions:
+                positions[-1] = self.position
             self._deliver(fresh, positions)
             self.seen_at = asyncio.get_running_loop().time()
 
     async def reach(self, position: Position) -> bool:
-        """Look until it covers the position; False where the ledger does not go that far."""
-        while not self.position.dominates(position):
-            if not (await self.look()).events:
-                return self.position.dominates(position)
-        return True
+        """Look until all that the position covers is delivered; False where the ledger does not go that far."""
+        while not self.position.dominates(position) and (await self.look()).full:
+            pass
+        return self.position.high >= position.high
 
     def _deliver(self, events: Sequence[EventRow], positions: Sequence[Position]) -> None:
         for event, position in zip(events, positions, strict=True):
@@ -89,39 +92,95 @@ class Follower:
             moved, self._moved = self._moved, asyncio.Event()
             moved.set()
 
-    async def follow(self, start: Position | None = None) -> AsyncIterator[Delivered | Missed]:
-        """Every event behind a position, or from now on, for ever; first what is gone, if anything is."""
-        position, ordinal = self.position, self._end
-        if start is not None:
-            async for item in self.between(start, position):
-                yield item
-        while True:
-            if ordinal < self._end - len(self._recent):
-                target, ordinal = self.position, self._end
-                async for item in self.between(position, target):
-                    yield item
-                position = target
-            while ordinal < self._end and ordinal >= self._end - len(self._recent):
-                delivered = self._recent[ordinal - self._end + len(self._recent)]
-                ordinal += 1
-                position = delivered.position
-                yield delivered
-            if ordinal == self._end:
-                await self._moved.wait()
+    @property
+    def end(self) -> int:
+        """How many events it has delivered: the ordinal of the next one."""
+        return self._end
+
+    def trail(self) -> Trail:
+        """A stream's way along the ledger, from now on."""
+        return Trail(self)
+
+    def recent(self, ordinal: int) -> Delivered | None:
+        """The event delivered with this ordinal, or None where it is no longer in memory."""
+        place = ordinal - self._end + len(self._recent)
+        return self._recent[place] if place >= 0 else None
+
+    async def moved(self) -> None:
+        """Wait until something is delivered."""
+        await self._moved.wait()
 
     async def between(self, start: Position, end: Position) -> AsyncIterator[Delivered | Missed]:
         """What `end` covers and `start` does not, from the ledger; first what is gone, if anything is."""
-        oldest = await oldest_event(self._database)
-        lost = 0 if oldest is None else max(0, min(oldest, end.high + 1) - 1 - start.high)
-        if oldest is not None and (lost or any(first < oldest for first, _ in start.gaps)):
-            start = start.union(Position(oldest - 1))
-            yield Missed("RETENTION", lost or None, start)
         position, after = start, 0
         while True:
-            events = await events_between(self._database, start, end, after=after, limit=_PAGE)
-            for event in events:
+            events, pruned = await events_between(self._database, start, end, after=after, limit=_PAGE)
+            gone = end.up_to(pruned)
+            if lost := sum(last - first + 1 for first, last in position.missing(gone)):
+                position = position.union(gone)
+                yield Missed("RETENTION", lost, position)
+            for event in events[:-1]:
                 position = position.with_event(event.seq)
-                after = event.seq
-                yield Delivered(event, position if event.seq < end.high else position.union(end))
+                yield Delivered(event, position)
+            if events:
+                after = events[-1].seq
+                position = position.union(end.up_to(after) if len(events) == _PAGE else end)
+                yield Delivered(events[-1], position)
             if len(events) < _PAGE:
                 return
+
+
+class Trail:
+    """One stream's way along the ledger: every event from its start on, in the order of their delivery, for ever.
+
+    `passed` is the ordinal up to which everything has been taken and done with; `position` is where that is.
+    """
+
+    def __init__(self, follower: Follower) -> None:
+        self._follower = follower
+        self._missed: AsyncIterator[Delivered | Missed] | None = None
+        self._next = self.passed = follower.end
+        self.position = self._taken = self._target = follower.position
+        self._went = asyncio.Event()
+
+    async def __anext__(self) -> Delivered | Missed:
+        self._done_with_last()
+        while True:
+            if self._missed is not None:
+                try:
+                    async for item in self._missed:
+                        self._taken = item.position
+                        return item
+                except UpstreamError as error:
+                    _log.warning("a stream cannot catch up yet: %s", error)
+                    await asyncio.sleep(_PATIENCE)
+                    self._missed = self._follower.between(self._taken, self._target)
+                    continue
+                self._missed, self._taken = None, self._target
+                self._done_with_last()
+            elif self._next < self._follower.end:
+                delivered = self._follower.recent(self._next)
+                if delivered is not None:
+                    self._next += 1
+                    self._taken = delivered.position
+                    return delivered
+                self._target = self._follower.position
+                self._next = self._follower.end
+                self._missed = self._follower.between(self._taken, self._target)
+            else:
+                await self._follower.moved()
+
+    def __aiter__(self) -> Trail:
+        return self
+
+    def _done_with_last(self) -> None:
+        if self._missed is None:
+            self.passed = self._next
+        self.position = self._taken
+        went, self._went = self._went, asyncio.Event()
+        went.set()
+
+    async def pass_by(self, ordinal: int) -> None:
+        """Wait until everything before the ordinal is done with."""
+        while self.passed < ordinal:
+            await self._went.wait()
