@@ -94,6 +94,26 @@ class JobCriteria:
             "pattern": None if self.text is None else containing(self.text),
         }
 
+    def concerns(self, job: JobRow, status: JobStatus) -> bool:
+        """Whether a job matches that is in this state: the same in memory as `matching` in `jobs.sql`."""
+        ended_at = job.completed_at
+        text = None if self.text is None else self.text.casefold()
+        return (
+            (self.statuses is None or status in self.statuses)
+            and self.workflow_id in {None, job.workflow_id}
+            and self.robot_id in {None, job.robot_id}
+            and self.environment in {None, job.environment}
+            and self.error_type in {None, job.error_type}
+            and self.source in {None, job.source}
+            and (self.created_from is None or job.created_at >= self.created_from)
+            and (self.created_to is None or job.created_at < self.created_to)
+            and (self.completed_from is None or (ended_at is not None and ended_at >= self.completed_from))
+            and (self.completed_to is None or (ended_at is not None and ended_at < self.completed_to))
+            and (
+                text is None or any(text in words.casefold() for words in (job.workflow_name, job.error_message or ""))
+            )
+        )
+
 
 class JobParent(Enum):
     """Whose jobs a nested list holds."""

@@ -107,6 +107,16 @@ class RobotCriteria:
             "pattern": None if self.text is None else containing(self.text),
         }
 
+    def concerns(self, robot: RobotRow) -> bool:
+        """Whether a robot matches: the same in memory as `matching` in `robots.sql`."""
+        text = None if self.text is None else self.text.casefold()
+        return (
+            (self.statuses is None or robot.status in self.statuses)
+            and self.environment in {None, robot.environment}
+            and (self.capability is None or self.capability in robot.capabilities)
+            and (text is None or any(text in words.casefold() for words in (robot.robot_id, robot.hostname)))
+        )
+
 
 async def robots_page(
     database: Database, criteria: RobotCriteria, order: RobotOrder, request: PageRequest, offline_after: float
@@ -131,6 +141,13 @@ async def robots_by_id(database: Database, robot_ids: Sequence[str], offline_aft
     """The robots with these ids; an unknown id is missing."""
     records = await database.fetch(_SQL["robots_by_id"], {"robot_ids": list(robot_ids), "offline_after": offline_after})
     return {record["robot_id"]: RobotRow.of(record) for record in records}
+
+
+async def robots_all(database: Database, offline_after: float) -> list[RobotRow]:
+    """Every robot; `offline_after` is the silence, in seconds, that makes one offline."""
+    return [
+        RobotRow.of(record) for record in await database.fetch(_SQL["robots_all"], {"offline_after": offline_after})
+    ]
 
 
 async def robots_today(database: Database, robot_ids: Sequence[str], since: datetime) -> Mapping[str, RobotToday]:

@@ -40,6 +40,11 @@ SELECT {columns}
 FROM monitor.robots r
 WHERE r.robot_id = ANY(:robot_ids::text[])
 
+-- name: robots_all
+-- Every robot, for those who watch them all.
+SELECT {columns}
+FROM monitor.robots r
+
 -- name: robots_today
 -- What each robot finished since `since`, and how long its runs took on average, in milliseconds.
 SELECT j.robot_id,

@@ -19,21 +19,28 @@ from graph.graphiql import asset_route, page
 from graph.health import Health
 from graph.http import GraphQLEndpoint
 from graph.schema import build_schema, core
+from graph.streaming import Streams
+from subscriptions.live import Live
 
 
 def create_app(settings: Settings, dsn: str) -> FastAPI:
     """The application over the database at the DSN."""
     database = Database(dsn, settings)
+    live = Live(database, dsn, settings)
+    executor = Executor(core(build_schema()), settings)
+    streams = Streams(executor, live)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         await database.open()
+        await live.start()
         try:
             yield
         finally:
+            await streams.close()
+            await live.stop()
             await database.close()
 
-    executor = Executor(core(build_schema()), settings)
     app = FastAPI(
         title="CasareRPA monitoring graph",
         version=version("casare-monitor"),

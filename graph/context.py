@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 import strawberry
@@ -10,25 +12,58 @@ import strawberry
 from datasources.postgres import Database
 from datasources.settings import Settings
 from graph.loaders import Loaders
+from subscriptions.ledger import Part
+from subscriptions.live import Live
+
+_MOMENTS = 256  # newest events whose contexts are kept
 
 
 @dataclass(slots=True)
 class Context:
-    """One operation: the database behind it, its moment, its correlation id and its loaders."""
+    """One operation, or one event of a subscription: the database behind it, its moment, its id and its loaders."""
 
     database: Database
     settings: Settings
     correlation_id: str
-    now: datetime = field(default_factory=lambda: datetime.now(UTC))
+    live: Live | None = None
+    part: Part | None = None
+    moments: Moments | None = None
+    forget: Callable[[str], None] = lambda _: None
+    now: datetime = field(init=False)
     loaders: Loaders = field(init=False)
 
     def __post_init__(self) -> None:
+        self.now = datetime.now(UTC)
         self.loaders = Loaders(self.database, self.settings, self.midnight)
 
     @property
     def midnight(self) -> datetime:
         """The start of today, UTC."""
         return self.now.replace(hour=0, minute=0, second=0, microsecond=0)
+
+    def fresh(self) -> Context:
+        """The same with a new moment and new loaders."""
+        return replace(self)
+
+    def at(self, seq: int) -> Context:
+        """The context of an event, which everything that is asked about that event shares."""
+        return self.fresh() if self.moments is None else self.moments.of(seq, self)
+
+
+class Moments:
+    """The contexts of the newest events: what many documents ask about one event is read once."""
+
+    def __init__(self) -> None:
+        self._contexts: OrderedDict[int, Context] = OrderedDict()
+
+    def of(self, seq: int, context: Context) -> Context:
+        """The context of an event, made from another where there is none yet."""
+        found = self._contexts.get(seq)
+        if found is None:
+            found = self._contexts[seq] = context.fresh()
+            if len(self._contexts) > _MOMENTS:
+                self._contexts.popitem(last=False)
+        return found
 
 
 Info = strawberry.Info[Context, None]

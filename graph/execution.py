@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Awaitable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Mapping
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 from graphql import (
     DocumentNode,
@@ -18,11 +18,14 @@ from graphql import (
     GraphQLSchema,
     OperationDefinitionNode,
     OperationType,
+    create_source_event_stream,
     execute,
+    execute_subscription_event,
     get_operation_ast,
     parse,
     validate,
 )
+from graphql import Executor as GraphQLExecutor
 
 from datasources.settings import Settings
 from graph.context import Context
@@ -31,6 +34,7 @@ from graph.errors import present
 
 _LONGEST_DOCUMENT = 100_000  # characters; values belong into variables
 _MOST_COMMENTS = 1000
+_NOT_BY_REQUEST = "A subscription is a stream: ask for it over a WebSocket, or with Accept: text/event-stream."
 _CACHED_CHARACTERS = 200_000  # of documents; a parsed one takes some 300 bytes for each of them
 
 
@@ -58,6 +62,28 @@ class _Prepared:
     code: str
 
 
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """An operation that may be executed."""
+
+    request: Request
+    document: DocumentNode
+    definition: OperationDefinitionNode
+
+    @property
+    def type(self) -> OperationType:
+        """Whether it is a query, a mutation or a subscription."""
+        return self.definition.operation
+
+
+class Refused(Exception):
+    """A request that does not get as far as running, with the answer that says why."""
+
+    def __init__(self, answer: Answer) -> None:
+        super().__init__(answer.body["errors"][0]["message"])
+        self.answer = answer
+
+
 class MutationRefused(Exception):
     """A mutation came where only questions may be asked."""
 
@@ -73,35 +99,73 @@ class Executor:
 
     async def answer(self, request: Request, context: Context, *, only_questions: bool = False) -> Answer:
         """The response to a request; raises MutationRefused for a mutation where `only_questions`."""
+        try:
+            operation = self.prepare(request, context)
+        except Refused as refused:
+            return refused.answer
+        if only_questions and operation.type is not OperationType.QUERY:
+            raise MutationRefused
+        if operation.type is OperationType.SUBSCRIPTION:
+            return _refused([GraphQLError(_NOT_BY_REQUEST)], "SUBSCRIPTION_NOT_STREAMED", context)
+        return _answer(await self._execute(operation, context), context)
+
+    def prepare(self, request: Request, context: Context) -> Operation:
+        """The operation that a request asks for, fit to be executed; raises Refused where it is not."""
         prepared = self._prepare(request.query)
         if prepared.document is None or prepared.errors:
-            return _refused(prepared.errors, prepared.code, context)
-        operation = get_operation_ast(prepared.document, request.operation_name)
-        if operation is None:
-            return _refused([_no_operation(prepared.document, request.operation_name)], "OPERATION_NOT_FOUND", context)
-        if only_questions and operation.operation is not OperationType.QUERY:
-            raise MutationRefused
-        cost = Cost(self._schema, prepared.document, operation, request.variables or {}).total()
-        most = self._settings.max_query_cost
-        if cost > most:
-            return _refused([_too_costly(cost, most)], "QUERY_TOO_COMPLEX", context)
-        result = await self._execute(prepared.document, request, context)
-        errors = [present(error, context.correlation_id) for error in result.errors or ()]
-        executed = result.data is not None or any(error.path for error in result.errors or ())
-        body: dict[str, Any] = {"data": result.data} if executed else {}
-        if errors:
-            body = {"errors": errors, **body}
-        return Answer(body, executed)
+            raise Refused(_refused(prepared.errors, prepared.code, context))
+        definition = get_operation_ast(prepared.document, request.operation_name)
+        if definition is None:
+            error = _no_operation(prepared.document, request.operation_name)
+            raise Refused(_refused([error], "OPERATION_NOT_FOUND", context))
+        cost = Cost(self._schema, prepared.document, definition, request.variables or {}).total()
+        if cost > (most := self._settings.max_query_cost):
+            raise Refused(_refused([_too_costly(cost, most)], "QUERY_TOO_COMPLEX", context))
+        return Operation(request, prepared.document, definition)
 
-    async def _execute(self, document: DocumentNode, request: Request, context: Context) -> ExecutionResult:
+    async def source(self, operation: Operation, context: Context) -> AsyncIterator[Any]:
+        """What a subscription's root field yields; raises Refused where it cannot begin."""
+        executor = self._stream_executor(operation, context)
+        if isinstance(executor, list):
+            raise Refused(_answer(ExecutionResult(None, executor), context))
+        source = create_source_event_stream(executor)
+        if isinstance(source, Awaitable):
+            source = await source
+        if isinstance(source, ExecutionResult):
+            raise Refused(_answer(source, context))
+        return aiter(source)
+
+    async def push(self, operation: Operation, event: object, context: Context) -> dict[str, Any]:
+        """The response to a subscription for one thing that its root field yielded."""
+        executor = self._stream_executor(operation, context)
+        if isinstance(executor, list):
+            return _answer(ExecutionResult(None, executor), context).body
+        try:
+            async with asyncio.timeout(self._settings.operation_timeout_seconds):
+                result = execute_subscription_event(executor.build_per_event_executor(event))
+                return _answer(await result if isinstance(result, Awaitable) else result, context).body
+        except TimeoutError as error:
+            timed_out = GraphQLError(str(error), path=[], original_error=error)
+            return _answer(ExecutionResult(None, [timed_out]), context).body
+
+    def _stream_executor(self, operation: Operation, context: Context) -> GraphQLExecutor[Any] | list[GraphQLError]:
+        return GraphQLExecutor.build(
+            self._schema,
+            operation.document,
+            context_value=context,
+            raw_variable_values=dict(operation.request.variables or {}),
+            operation_name=operation.request.operation_name,
+        )
+
+    async def _execute(self, operation: Operation, context: Context) -> ExecutionResult:
         try:
             async with asyncio.timeout(self._settings.operation_timeout_seconds):
                 result = execute(
                     self._schema,
-                    document,
+                    operation.document,
                     context_value=context,
-                    variable_values=cast(dict[str, Any], request.variables or {}),
-                    operation_name=request.operation_name,
+                    variable_values=dict(operation.request.variables or {}),
+                    operation_name=operation.request.operation_name,
                 )
                 return await result if isinstance(result, Awaitable) else result
         except TimeoutError as error:
@@ -135,6 +199,13 @@ class Executor:
             return _Prepared(None, [error], "GRAPHQL_PARSE_FAILED")
         except RecursionError:
             return _Prepared(None, [GraphQLError("The document is nested too deeply.")], "QUERY_TOO_COMPLEX")
+
+
+def _answer(result: ExecutionResult, context: Context) -> Answer:
+    errors = [present(error, context.correlation_id) for error in result.errors or ()]
+    executed = result.data is not None or any(error.path is not None for error in result.errors or ())
+    body: dict[str, Any] = {"data": result.data} if executed else {}
+    return Answer({"errors": errors, **body} if errors else body, executed)
 
 
 def _refused(errors: list[GraphQLError], code: str, context: Context) -> Answer:

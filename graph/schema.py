@@ -12,6 +12,7 @@ from graph.resolvers.jobs import JobQueries
 from graph.resolvers.node import NodeQueries
 from graph.resolvers.reports import Mutation
 from graph.resolvers.robots import RobotQueries
+from graph.resolvers.subscription import Subscription
 from graph.resolvers.workflows import WorkflowQueries
 from graph.types.jobs import Job
 from graph.types.robots import Robot
@@ -29,6 +30,7 @@ def build_schema() -> strawberry.Schema:
     schema = strawberry.Schema(
         query=Query,
         mutation=Mutation,
+        subscription=Subscription,
         types=[Job, Robot, Workflow],
         config=StrawberryConfig(scalar_map=dict(SCALARS)),
     )

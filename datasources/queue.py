@@ -1,0 +1,27 @@
+"""The queue: what waits and what runs, by environment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from datasources.postgres import Database
+from datasources.sql import queries
+
+_SQL = queries("queue")
+
+
+@dataclass(frozen=True, slots=True)
+class EnvironmentQueue:
+    """The queue of one environment."""
+
+    environment: str
+    pending: int
+    active: int
+    oldest_pending_at: datetime | None
+
+
+async def queue_by_environment(database: Database) -> tuple[EnvironmentQueue, ...]:
+    """The queues of all environments that have jobs waiting or running."""
+    records = await database.fetch(_SQL["queue_by_environment"])
+    return tuple(EnvironmentQueue(*record) for record in records)

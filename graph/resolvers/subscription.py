@@ -1,0 +1,232 @@
+"""What can be subscribed to: transitions from the ledger, gauges, and the fleet as a live query."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Annotated
+
+import strawberry
+
+from datasources.events import EventRow
+from datasources.fleet import FleetScope
+from datasources.jobs import JobCriteria
+from datasources.robots import RobotCriteria, RobotRow
+from datasources.statuses import JobStatus
+from graph.context import Info
+from graph.errors import BadUserInput, ClientError
+from graph.types.fleet import Fleet
+from graph.types.jobs import JobFilterArgument
+from graph.types.robots import RobotFilter
+from graph.types.updates import (
+    ActivityEvent,
+    ActivityKind,
+    JobUpdate,
+    NodeExecutionUpdate,
+    QueueMetrics,
+    QueueOf,
+    RobotStatusUpdate,
+    StepAtOnce,
+)
+from subscriptions.cursor import write_cursor
+from subscriptions.ledger import AtOnce, FromNow, LedgerUpdate, Part, begin, ledger_updates
+from subscriptions.live import Live
+
+_MOST_ROBOTS = 1000  # ids of one subscription
+_MOST_STEPS = 1000  # steps at the beginning of a subscription to a job
+_FASTEST = 20.0  # updates a second that anybody may ask for
+_SLOWEST = 0.01
+_IDLE = 2.0  # seconds between two looks at a fleet in which nothing seems to happen
+
+After = Annotated[
+    str | None,
+    strawberry.argument(description="Go on behind this cursor: first what was missed, then what happens."),
+]
+Rate = Annotated[
+    float | None,
+    strawberry.argument(description="At most so many updates a second for each robot; 0.01 to 20, 20 if left out."),
+]
+
+
+@strawberry.type(description="Everything that changes, as it changes.")
+class Subscription:
+    """The root of all streams."""
+
+    @strawberry.subscription(graphql_type=JobUpdate, description="Jobs that change their status.")
+    @staticmethod
+    async def job_updates(
+        info: Info, filter: JobFilterArgument = None, after: After = None
+    ) -> AsyncIterator[LedgerUpdate]:
+        criteria = JobCriteria() if filter is None else filter.criteria()
+        async for update in ledger_updates(_live(info), _part(info), lambda event: event.kind == "job"):
+            if update.event is None or await _concerns(info, criteria, update.event):
+                yield update
+
+    @strawberry.subscription(
+        graphql_type=NodeExecutionUpdate,
+        description="The steps of a job: as they stand, then as they change; ends when the job has ended.",
+    )
+    @staticmethod
+    async def node_executions(
+        info: Info,
+        job_id: Annotated[strawberry.ID, strawberry.argument(description="The job's id.")],
+        after: After = None,
+    ) -> AsyncIterator[LedgerUpdate | StepAtOnce]:
+        live, part = _live(info), _part(info)
+        if isinstance(part, AtOnce):
+            async for step in _steps_at_once(info, job_id):
+                yield step
+            return
+        updates = ledger_updates(live, part, lambda event: event.job_id == job_id and event.kind in {"job", "node"})
+        if isinstance(part, FromNow):
+            await begin(live, part)
+            job = await info.context.fresh().loaders.jobs.load(job_id)
+            if job is None:
+                raise ClientError(f"There is no job {job_id!r:.100}.", "NOT_FOUND")
+            if job.status.terminal:
+                return
+        async for update in updates:
+            if update.event is None or update.event.kind == "node":
+                yield update
+            elif JobStatus(update.event.status).terminal:
+                return
+
+    @strawberry.subscription(
+        graphql_type=RobotStatusUpdate,
+        description="Robots: each as it stands, then whenever it says something new. The newest wins: a slow reader "
+        "gets the newest of each robot, not all of them.",
+    )
+    @staticmethod
+    async def robot_status(
+        info: Info,
+        robot_ids: Annotated[
+            list[strawberry.ID] | None, strawberry.argument(description="Only these, 1000 at most; all if left out.")
+        ] = None,
+        filter: Annotated[RobotFilter | None, strawberry.argument(description="Only those; all if left out.")] = None,
+        max_rate_per_second: Rate = None,
+    ) -> AsyncIterator[RobotRow]:
+        if robot_ids is not None and len(robot_ids) > _MOST_ROBOTS:
+            raise BadUserInput(f"robotIds may hold {_MOST_ROBOTS} ids at most, not {len(robot_ids)}.")
+        wanted = _wanted(robot_ids, RobotCriteria() if filter is None else filter.criteria())
+        spacing = _spacing(_FASTEST if max_rate_per_second is None else max_rate_per_second)
+        gauge, version, shown = _live(info).robots, 0, set[str]()
+        async with gauge.watching():
+            while True:
+                changed, version = gauge.since(version), gauge.version
+                for robot_id, robot in changed:
+                    if wanted(robot):
+                        shown.add(robot_id)
+                        yield robot
+                    elif robot_id in shown:
+                        shown.remove(robot_id)
+                        info.context.forget(robot_id)
+                await asyncio.sleep(spacing)
+                await gauge.changed(version)
+
+    @strawberry.subscription(
+        graphql_type=QueueMetrics, description="What waits and what runs: at once, on change, and at least so often."
+    )
+    @staticmethod
+    async def queue_metrics(
+        info: Info,
+        interval_seconds: Annotated[
+            float, strawberry.argument(description="At least every so many seconds, 0.1 to 3600.")
+        ] = 5,
+    ) -> AsyncIterator[QueueOf]:
+        if not 0.1 <= interval_seconds <= 3600:
+            raise BadUserInput(f"intervalSeconds must lie between 0.1 and 3600, not {interval_seconds:g}.")
+        gauge = _live(info).queue
+        async with gauge.watching():
+            while True:
+                version = gauge.version
+                yield QueueOf(dict(gauge.since(0)), datetime.now(UTC))
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(interval_seconds):
+                        await gauge.changed(version)
+
+    @strawberry.subscription(
+        graphql_type=Fleet,
+        description="The fleet as a live query: the selected fields at once, and again whenever one of them changed "
+        "(but `asOf`, which always does).",
+    )
+    @staticmethod
+    async def fleet(
+        info: Info,
+        environment: Annotated[
+            str | None, strawberry.argument(description="Only this environment; all if left out.")
+        ] = None,
+        max_rate_per_second: Annotated[
+            float, strawberry.argument(description="At most so many updates a second, 0.01 to 20.")
+        ] = 1,
+    ) -> AsyncIterator[FleetScope]:
+        spacing, live = _spacing(max_rate_per_second), _live(info)
+        async with live.robots.watching(), live.queue.watching():
+            while True:
+                robots, queue = live.robots.version, live.queue.version
+                yield FleetScope(environment)
+                await asyncio.sleep(spacing)
+                await _changed(live, robots, queue)
+
+    @strawberry.subscription(
+        graphql_type=ActivityEvent, description="Everything that changes its status: jobs, their steps, robots."
+    )
+    @staticmethod
+    async def activity(
+        info: Info,
+        after: After = None,
+        kinds: Annotated[
+            list[ActivityKind] | None, strawberry.argument(description="Only of these kinds; all if left out.")
+        ] = None,
+    ) -> AsyncIterator[LedgerUpdate]:
+        names = {kind.value for kind in ActivityKind if kinds is None or kind in kinds}
+        async for update in ledger_updates(_live(info), _part(info), lambda event: event.kind in names):
+            yield update
+
+
+def _live(info: Info) -> Live:
+    if info.context.live is None:
+        raise ClientError("Subscriptions are not served here.", "NOT_SERVED")
+    return info.context.live
+
+
+def _part(info: Info) -> Part:
+    return FromNow() if info.context.part is None else info.context.part
+
+
+async def _concerns(info: Info, criteria: JobCriteria, event: EventRow) -> bool:
+    if criteria == JobCriteria():
+        return True
+    if criteria.statuses is not None and event.status not in criteria.statuses:
+        return False
+    job = await info.context.at(event.seq).loaders.jobs.load(event.job_id or "")
+    return job is not None and criteria.concerns(job, JobStatus(event.status))
+
+
+async def _steps_at_once(info: Info, job_id: str) -> AsyncIterator[StepAtOnce]:
+    live = _live(info)
+    cursor = write_cursor(live.identity, (await live.follower()).position)
+    for step in await info.context.fresh().loaders.executions.load((job_id, (_MOST_STEPS, -1))):
+        yield StepAtOnce(cursor, step)
+
+
+def _wanted(robot_ids: list[strawberry.ID] | None, criteria: RobotCriteria) -> Callable[[RobotRow], bool]:
+    ids = None if robot_ids is None else frozenset(robot_ids)
+    return lambda robot: (ids is None or robot.robot_id in ids) and criteria.concerns(robot)
+
+
+def _spacing(rate: float) -> float:
+    if not _SLOWEST <= rate <= _FASTEST:
+        raise BadUserInput(f"maxRatePerSecond must lie between {_SLOWEST:g} and {_FASTEST:g}, not {rate:g}.")
+    return 1 / rate
+
+
+async def _changed(live: Live, robots: int, queue: int) -> None:
+    """Wait until robots or queue are newer than these versions, or for so long that the clock alone matters."""
+    waits = [asyncio.ensure_future(live.robots.changed(robots)), asyncio.ensure_future(live.queue.changed(queue))]
+    try:
+        await asyncio.wait(waits, timeout=_IDLE, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for wait in waits:
+            wait.cancel()

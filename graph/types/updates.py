@@ -1,0 +1,326 @@
+"""What subscriptions push: transitions from the ledger, and gauges of which only the newest matters."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
+
+import strawberry
+
+from datasources.events import EventRow
+from datasources.executions import NodeExecutionRow
+from datasources.jobs import JobRow
+from datasources.queue import EnvironmentQueue
+from datasources.robots import RobotRow
+from datasources.statuses import JobStatus, NodeStatus, RobotStatus
+from graph.context import Info
+from graph.types.executions import NodeExecution
+from graph.types.jobs import Job
+from graph.types.robots import Robot
+from graph.types.scalars import described_enum
+from subscriptions.follower import Missed
+from subscriptions.ledger import LedgerUpdate
+
+
+class GapReason(Enum):
+    """Why transitions are missing."""
+
+    RETENTION = "RETENTION"
+    ANOTHER_LEDGER = "ANOTHER_LEDGER"
+    AHEAD_OF_LEDGER = "AHEAD_OF_LEDGER"
+
+
+class ActivityKind(Enum):
+    """What an activity is about."""
+
+    JOB = "job"
+    NODE = "node"
+    ROBOT = "robot"
+
+
+described_enum(
+    GapReason,
+    "Why transitions are missing behind a cursor.",
+    {
+        GapReason.RETENTION: "They are older than the ledger is kept.",
+        GapReason.ANOTHER_LEDGER: "The cursor comes from another database.",
+        GapReason.AHEAD_OF_LEDGER: "The ledger does not go as far as the cursor: the database was set back.",
+    },
+)
+described_enum(
+    ActivityKind,
+    "What an activity is about.",
+    {
+        ActivityKind.JOB: "A job changed its status.",
+        ActivityKind.NODE: "A step of a job changed its status.",
+        ActivityKind.ROBOT: "A robot changed its status.",
+    },
+)
+
+
+@strawberry.type(description="Transitions between a cursor and now that cannot be told any more: read the state anew.")
+class Gap:
+    """A gap; its root is a Missed."""
+
+    @strawberry.field(description="Why they are missing.")
+    @staticmethod
+    def reason(gap: strawberry.Parent[Missed]) -> GapReason:
+        return GapReason(gap.reason)
+
+    @strawberry.field(description="How many there were at most; null where nobody can tell.")
+    @staticmethod
+    def missed(gap: strawberry.Parent[Missed]) -> int | None:
+        return None if gap.count is None else min(gap.count, 2**31 - 1)
+
+
+@dataclass(frozen=True, slots=True)
+class StepAtOnce:
+    """A step as it stands when a subscription to its job begins."""
+
+    cursor: str
+    step: NodeExecutionRow
+
+
+@strawberry.type
+class _LedgerUpdate:
+    """What all updates from the ledger have."""
+
+    cursor: str = strawberry.field(description="Opaque place in the ledger: come back with it as `after`.")
+
+    @strawberry.field(graphql_type=Gap | None, description="Set, and all else null, where transitions are missing.")
+    @staticmethod
+    def gap(update: strawberry.Parent[LedgerUpdate]) -> Missed | None:
+        return update.missed
+
+
+@strawberry.type(description="A job changed its status.")
+class JobUpdate(_LedgerUpdate):
+    """A transition of a job; its root is a LedgerUpdate."""
+
+    @strawberry.field(description="The job's id; null on a gap.")
+    @staticmethod
+    def job_id(update: strawberry.Parent[LedgerUpdate]) -> strawberry.ID | None:
+        return strawberry.ID(update.event.job_id) if update.event and update.event.job_id else None
+
+    @strawberry.field(description="Its new status; null on a gap.")
+    @staticmethod
+    def status(update: strawberry.Parent[LedgerUpdate]) -> JobStatus | None:
+        return JobStatus(update.event.status) if update.event else None
+
+    @strawberry.field(description="Its status before; null for a new job.")
+    @staticmethod
+    def previous_status(update: strawberry.Parent[LedgerUpdate]) -> JobStatus | None:
+        return JobStatus(update.event.previous_status) if update.event and update.event.previous_status else None
+
+    @strawberry.field(description="When it was recorded; null on a gap.")
+    @staticmethod
+    def timestamp(update: strawberry.Parent[LedgerUpdate]) -> datetime | None:
+        return update.event.at if update.event else None
+
+    @strawberry.field(graphql_type=Job | None, description="The job as it stands now; null on a gap.")
+    @staticmethod
+    async def job(update: strawberry.Parent[LedgerUpdate], info: Info) -> JobRow | None:
+        if update.event is None or update.event.job_id is None:
+            return None
+        return await info.context.loaders.jobs.load(update.event.job_id)
+
+
+@strawberry.type(description="A step of a job changed its status, or stands so when the subscription begins.")
+class NodeExecutionUpdate:
+    """A transition of a step; its root is a LedgerUpdate or a StepAtOnce."""
+
+    cursor: str = strawberry.field(description="Opaque place in the ledger: come back with it as `after`.")
+
+    @strawberry.field(graphql_type=Gap | None, description="Set, and all else null, where transitions are missing.")
+    @staticmethod
+    def gap(update: strawberry.Parent[LedgerUpdate | StepAtOnce]) -> Missed | None:
+        return update.missed if isinstance(update, LedgerUpdate) else None
+
+    @strawberry.field(description="The job's id; null on a gap.")
+    @staticmethod
+    def job_id(update: strawberry.Parent[LedgerUpdate | StepAtOnce]) -> strawberry.ID | None:
+        told = _step_or_event(update)
+        return strawberry.ID(told.job_id) if told and told.job_id else None
+
+    @strawberry.field(description="The step's place in its job; null on a gap.")
+    @staticmethod
+    def position(update: strawberry.Parent[LedgerUpdate | StepAtOnce]) -> int | None:
+        told = _step_or_event(update)
+        return told.position if told else None
+
+    @strawberry.field(description="Its new status; null on a gap.")
+    @staticmethod
+    def status(update: strawberry.Parent[LedgerUpdate | StepAtOnce]) -> NodeStatus | None:
+        told = _step_or_event(update)
+        return NodeStatus(told.status) if told else None
+
+    @strawberry.field(description="Its status before; null for a new step, and for one that stood when it began.")
+    @staticmethod
+    def previous_status(update: strawberry.Parent[LedgerUpdate | StepAtOnce]) -> NodeStatus | None:
+        if isinstance(update, StepAtOnce) or update.event is None or update.event.previous_status is None:
+            return None
+        return NodeStatus(update.event.previous_status)
+
+    @strawberry.field(description="When it was recorded, or for one that stood when it began, started; null on a gap.")
+    @staticmethod
+    def timestamp(update: strawberry.Parent[LedgerUpdate | StepAtOnce]) -> datetime | None:
+        if isinstance(update, StepAtOnce):
+            return update.step.completed_at or update.step.started_at
+        return update.event.at if update.event else None
+
+    @strawberry.field(graphql_type=NodeExecution | None, description="The step as it stands now; null on a gap.")
+    @staticmethod
+    async def node_execution(
+        update: strawberry.Parent[LedgerUpdate | StepAtOnce], info: Info
+    ) -> NodeExecutionRow | None:
+        if isinstance(update, StepAtOnce):
+            return update.step
+        event = update.event
+        if event is None or event.job_id is None or event.position is None:
+            return None
+        steps = await info.context.loaders.executions.load((event.job_id, (1, event.position - 1)))
+        return steps[0] if steps and steps[0].position == event.position else None
+
+    @strawberry.field(graphql_type=Job | None, description="The job as it stands now; null on a gap.")
+    @staticmethod
+    async def job(update: strawberry.Parent[LedgerUpdate | StepAtOnce], info: Info) -> JobRow | None:
+        told = _step_or_event(update)
+        return await info.context.loaders.jobs.load(told.job_id) if told and told.job_id else None
+
+
+def _step_or_event(update: LedgerUpdate | StepAtOnce) -> EventRow | NodeExecutionRow | None:
+    return update.step if isinstance(update, StepAtOnce) else update.event
+
+
+@strawberry.type(description="Something happened in the fleet: a job, a step or a robot changed its status.")
+class ActivityEvent(_LedgerUpdate):
+    """Any transition; its root is a LedgerUpdate."""
+
+    @strawberry.field(description="What it is about; null on a gap.")
+    @staticmethod
+    def kind(update: strawberry.Parent[LedgerUpdate]) -> ActivityKind | None:
+        return ActivityKind(update.event.kind) if update.event else None
+
+    @strawberry.field(description="When it was recorded; null on a gap.")
+    @staticmethod
+    def timestamp(update: strawberry.Parent[LedgerUpdate]) -> datetime | None:
+        return update.event.at if update.event else None
+
+    @strawberry.field(description="The new status, in the documents' words; null on a gap.")
+    @staticmethod
+    def status(update: strawberry.Parent[LedgerUpdate]) -> str | None:
+        return update.event.status if update.event else None
+
+    @strawberry.field(description="The status before, in the documents' words; null for something new.")
+    @staticmethod
+    def previous_status(update: strawberry.Parent[LedgerUpdate]) -> str | None:
+        return update.event.previous_status if update.event else None
+
+    @strawberry.field(description="The environment it happened in; null on a gap.")
+    @staticmethod
+    def environment(update: strawberry.Parent[LedgerUpdate]) -> str | None:
+        return update.event.environment if update.event else None
+
+    @strawberry.field(description="Id of the job it is about; null for robots.")
+    @staticmethod
+    def job_id(update: strawberry.Parent[LedgerUpdate]) -> strawberry.ID | None:
+        return strawberry.ID(update.event.job_id) if update.event and update.event.job_id else None
+
+    @strawberry.field(description="Id of the robot it is about, or that ran the job; null if none.")
+    @staticmethod
+    def robot_id(update: strawberry.Parent[LedgerUpdate]) -> strawberry.ID | None:
+        return strawberry.ID(update.event.robot_id) if update.event and update.event.robot_id else None
+
+    @strawberry.field(graphql_type=Job | None, description="The job as it stands now; null for robots.")
+    @staticmethod
+    async def job(update: strawberry.Parent[LedgerUpdate], info: Info) -> JobRow | None:
+        if update.event is None or update.event.job_id is None:
+            return None
+        return await info.context.loaders.jobs.load(update.event.job_id)
+
+    @strawberry.field(graphql_type=Robot | None, description="The robot as it stands now; null if none.")
+    @staticmethod
+    async def robot(update: strawberry.Parent[LedgerUpdate], info: Info) -> RobotRow | None:
+        if update.event is None or update.event.robot_id is None:
+            return None
+        return await info.context.loaders.robots.load(update.event.robot_id)
+
+
+@strawberry.type(description="What a robot is doing and how it is, at the moment it last said so.")
+class RobotStatusUpdate:
+    """A robot's gauges; its root is a RobotRow."""
+
+    robot_id: strawberry.ID = strawberry.field(description="The robot's id.")
+    status: RobotStatus = strawberry.field(description="What it is doing; offline once its heartbeats have stopped.")
+    cpu_percent: float | None = strawberry.field(description="Its processor use, in percent of one core.")
+    memory_mb: float | None = strawberry.field(description="Its memory, in megabytes.")
+    memory_percent: float | None = strawberry.field(description="Its memory, in percent of the machine's.")
+    current_job_id: strawberry.ID | None = strawberry.field(description="Id of the job it runs; null if none.")
+
+    @strawberry.field(description="When it was heard of last.")
+    @staticmethod
+    def timestamp(robot: strawberry.Parent[RobotRow]) -> datetime:
+        return robot.last_sign
+
+    @strawberry.field(graphql_type=Robot, description="The robot.")
+    @staticmethod
+    def robot(robot: strawberry.Parent[RobotRow]) -> RobotRow:
+        return robot
+
+
+@dataclass(frozen=True, slots=True)
+class QueueOf:
+    """The queues of all environments at a moment."""
+
+    queues: Mapping[str, EnvironmentQueue]
+    at: datetime
+
+
+@strawberry.type(description="The queue of one environment.")
+class EnvironmentDepth:
+    """A queue; its root is an EnvironmentQueue."""
+
+    environment: str = strawberry.field(description="The environment.")
+
+    @strawberry.field(description="Jobs that wait for a robot.")
+    @staticmethod
+    def depth(queue: strawberry.Parent[EnvironmentQueue]) -> int:
+        return queue.pending
+
+    @strawberry.field(description="Jobs that robots run.")
+    @staticmethod
+    def active_jobs(queue: strawberry.Parent[EnvironmentQueue]) -> int:
+        return queue.active
+
+
+@strawberry.type(description="What waits and what runs.")
+class QueueMetrics:
+    """The queue; its root is a QueueOf."""
+
+    @strawberry.field(description="Jobs that wait for a robot.")
+    @staticmethod
+    def depth(queue: strawberry.Parent[QueueOf]) -> int:
+        return sum(environment.pending for environment in queue.queues.values())
+
+    @strawberry.field(description="Jobs that robots run.")
+    @staticmethod
+    def active_jobs(queue: strawberry.Parent[QueueOf]) -> int:
+        return sum(environment.active for environment in queue.queues.values())
+
+    @strawberry.field(description="How long the job that waits longest has waited, in seconds; null if none waits.")
+    @staticmethod
+    def oldest_pending_seconds(queue: strawberry.Parent[QueueOf]) -> float | None:
+        oldest = min((each.oldest_pending_at for each in queue.queues.values() if each.oldest_pending_at), default=None)
+        return None if oldest is None else max(0.0, (queue.at - oldest).total_seconds())
+
+    @strawberry.field(graphql_type=list[EnvironmentDepth], description="The same for each environment.")
+    @staticmethod
+    def by_environment(queue: strawberry.Parent[QueueOf]) -> list[EnvironmentQueue]:
+        return sorted(queue.queues.values(), key=lambda each: each.environment)
+
+    @strawberry.field(description="The moment that these numbers describe.")
+    @staticmethod
+    def timestamp(queue: strawberry.Parent[QueueOf]) -> datetime:
+        return queue.at

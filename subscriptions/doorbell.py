@@ -1,0 +1,55 @@
+"""The doorbell: a connection of its own that hears Postgres say that it is worth looking.
+
+It carries no news. Whoever misses it looks by themselves a second later.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable
+
+import asyncpg
+
+_log = logging.getLogger(__name__)
+
+_CHANNEL = "monitor"
+_LONGEST_BACKOFF = 5.0  # seconds
+_CHECK = 5.0  # seconds between two looks whether the connection lives
+
+
+class Doorbell:
+    """Calls `ring` with what the notification names, until cancelled; reconnects by itself."""
+
+    def __init__(self, dsn: str, ring: Callable[[str], None]) -> None:
+        self._dsn = dsn
+        self._ring = ring
+        self.connected = False
+
+    async def run(self) -> None:
+        """Listen, until cancelled."""
+        attempt = 0
+        while True:
+            try:
+                await self._listen()
+                attempt = 0
+            except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+                _log.warning("the doorbell is not heard: %s", str(error) or type(error).__name__)
+                attempt += 1
+            finally:
+                self.connected = False
+            await asyncio.sleep(random.uniform(0, min(_LONGEST_BACKOFF, 0.1 * 2**attempt)))  # noqa: S311  # jitter
+
+    async def _listen(self) -> None:
+        connection = await asyncpg.connect(self._dsn, timeout=5, command_timeout=5)
+        try:
+            await connection.add_listener(_CHANNEL, lambda *notification: self._ring(str(notification[-1])))
+            self.connected = True
+            self._ring("events")
+            self._ring("robots")
+            while not connection.is_closed():
+                await asyncio.sleep(_CHECK)
+                await connection.execute("SELECT 1")
+        finally:
+            connection.terminate()

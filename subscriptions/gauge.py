@@ -1,0 +1,100 @@
+"""Gauges: values of which only the newest matters, kept in memory while somebody watches.
+
+A gauge is read again when the doorbell rings and at least every so often, but never faster than the reading costs: a
+storm of heartbeats becomes a few readings. Watchers ask for what changed since they last looked; nothing is queued.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import Generic, TypeVar
+
+from datasources.postgres import UpstreamError
+
+Value = TypeVar("Value")
+
+_log = logging.getLogger(__name__)
+
+_SLOWEST = 2.0  # seconds between two readings with nothing happening
+_FASTEST = 0.03  # seconds between two readings, whatever happens
+_SHARE = 5  # a reading may take this part of the time
+
+
+class Gauge(Generic[Value]):
+    """The newest values, by key, and in which order they came."""
+
+    def __init__(self, name: str, read: Callable[[], Awaitable[Mapping[str, Value]]]) -> None:
+        self._name = name
+        self._read = read
+        self._values: dict[str, tuple[int, Value]] = {}
+        self._changed = asyncio.Event()
+        self._rung = asyncio.Event()
+        self._watched = asyncio.Event()
+        self._watchers = 0
+        self.version = 0
+        self.read_at: float | None = None
+
+    def ring(self) -> None:
+        """Something may have changed."""
+        self._rung.set()
+
+    def since(self, version: int) -> list[tuple[str, Value]]:
+        """What changed after a version, oldest change first."""
+        return [(key, value) for key, (changed, value) in self._values.items() if changed > version]
+
+    async def changed(self, version: int) -> None:
+        """Wait until it is newer than the version."""
+        while self.version <= version:
+            await self._changed.wait()
+
+    @asynccontextmanager
+    async def watching(self) -> AsyncIterator[None]:
+        """Keep it fresh for as long as the block lasts; it is fresh when the block begins."""
+        self._watchers += 1
+        self._watched.set()
+        try:
+            await self.refresh()
+            yield
+        finally:
+            self._watchers -= 1
+            if not self._watchers:
+                self._watched.clear()
+
+    async def refresh(self) -> None:
+        """Read it now."""
+        values = await self._read()
+        changed = [key for key, value in values.items() if key not in self._values or self._values[key][1] != value]
+        gone = self._values.keys() - values.keys()
+        self.read_at = asyncio.get_running_loop().time()
+        if not changed and not gone:
+            return
+        for key in gone:
+            del self._values[key]
+        self.version += 1
+        for key in changed:
+            self._values.pop(key, None)
+            self._values[key] = (self.version, values[key])
+        woken, self._changed = self._changed, asyncio.Event()
+        woken.set()
+
+    async def run(self) -> None:
+        """Keep it fresh while it is watched, until cancelled."""
+        loop = asyncio.get_running_loop()
+        while True:
+            await self._watched.wait()
+            self._rung.clear()
+            started = loop.time()
+            try:
+                await self.refresh()
+            except UpstreamError as error:
+                _log.warning("%s: %s", self._name, error)
+                await asyncio.sleep(1)
+            await asyncio.sleep(max(_FASTEST, _SHARE * (loop.time() - started)))
+            try:
+                async with asyncio.timeout(_SLOWEST):
+                    await self._rung.wait()
+            except TimeoutError:
+                continue

@@ -1,0 +1,103 @@
+"""Ledger streams: transitions as they are recorded, each with the cursor to come back with.
+
+A stream is asked for in parts. What many share is `FromNow`; what one subscriber alone needs before it can join them is
+`Between` two positions, or the `AtOnce` of those who come without a cursor.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+
+from datasources.events import EventRow, Position
+from subscriptions.cursor import read_cursor, write_cursor
+from subscriptions.follower import Delivered, Follower, Missed, Trail
+from subscriptions.live import Live
+
+
+@dataclass(slots=True)
+class FromNow:
+    """What is recorded from now on; `trail` is there once the stream has `begun`."""
+
+    trail: Trail | None = None
+    begun: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+@dataclass(frozen=True, slots=True)
+class Between:
+    """What one position covers and another does not."""
+
+    start: Position
+    end: Position
+
+
+@dataclass(frozen=True, slots=True)
+class AtOnce:
+    """The state at the beginning."""
+
+
+Part = FromNow | Between | AtOnce
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerUpdate:
+    """A transition, or word of transitions that are gone; with the cursor of its place."""
+
+    cursor: str
+    event: EventRow | None = None
+    missed: Missed | None = None
+
+
+@dataclass(slots=True)
+class Start:
+    """Where a subscriber that comes back begins: behind its cursor, or, where that is no good, after a gap."""
+
+    position: Position
+    missed: Missed | None = field(default=None)
+
+
+async def start_behind(live: Live, cursor: str) -> Start:
+    """Where to go on from a cursor; raises BadCursor where the text is none."""
+    identity, position = read_cursor(cursor)
+    follower = await live.follower()
+    await follower.look()
+    here = follower.position
+    if identity != live.identity:
+        return Start(here, Missed("ANOTHER_LEDGER", None, here))
+    while position.high > follower.position.high:
+        if not (await follower.look()).events:
+            return Start(here, Missed("AHEAD_OF_LEDGER", None, here))
+    return Start(position)
+
+
+async def begin(live: Live, part: Part) -> None:
+    """Start a stream from now on at this moment, rather than when it is first asked for an update."""
+    if isinstance(part, FromNow) and part.trail is None:
+        part.trail = (await live.follower()).trail()
+        part.begun.set()
+
+
+async def ledger_updates(live: Live, part: Part, wanted: Callable[[EventRow], bool]) -> AsyncIterator[LedgerUpdate]:
+    """The transitions of a part of the ledger that are wanted."""
+    await begin(live, part)
+    async for item in _items(await live.follower(), part):
+        if isinstance(item, Missed):
+            yield LedgerUpdate(write_cursor(live.identity, item.position), missed=item)
+        elif wanted(item.event):
+            yield LedgerUpdate(write_cursor(live.identity, item.position), event=item.event)
+
+
+def _items(follower: Follower, part: Part) -> AsyncIterator[Delivered | Missed]:
+    match part:
+        case FromNow():
+            return part.trail or follower.trail()
+        case Between():
+            return follower.between(part.start, part.end)
+        case AtOnce():
+            return _nothing()
+
+
+async def _nothing() -> AsyncIterator[Delivered | Missed]:
+    return
+    yield

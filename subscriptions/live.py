@@ -1,0 +1,109 @@
+"""Everything that moves in one worker: the follower of the ledger, the gauges and the tasks that keep them going."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+
+from datasources.events import ledger_identity
+from datasources.postgres import Database, UpstreamError, UpstreamUnavailable
+from datasources.queue import EnvironmentQueue, queue_by_environment
+from datasources.robots import RobotRow, robots_all
+from datasources.settings import Settings
+from subscriptions.doorbell import Doorbell
+from subscriptions.feed import BATCH, Feed
+from subscriptions.follower import Follower
+from subscriptions.gauge import Gauge
+
+_log = logging.getLogger(__name__)
+
+_BACKSTOP = 1.0  # seconds until the ledger is looked at without a doorbell
+_START = 5.0  # seconds that a subscriber waits for a worker that is only starting
+
+
+class Live:
+    """What a worker knows of what moves."""
+
+    def __init__(self, database: Database, dsn: str, settings: Settings) -> None:
+        self._database = database
+        self._settings = settings
+        self._doorbell = Doorbell(dsn, self._ring)
+        self._ready = asyncio.Event()
+        self._rung = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._follower: Follower | None = None
+        self.identity = ""
+        self.robots: Gauge[RobotRow] = Gauge("robots", self._read_robots)
+        self.queue: Gauge[EnvironmentQueue] = Gauge("queue", self._read_queue)
+
+    async def start(self) -> None:
+        """Start what keeps it going; a database that is away does not hinder."""
+        for name, work in (
+            ("doorbell", self._doorbell.run),
+            ("ledger", self._follow),
+            ("robots", self.robots.run),
+            ("queue", self.queue.run),
+        ):
+            self._tasks.append(asyncio.create_task(_keep_going(name, work), name=f"live-{name}"))
+
+    async def stop(self) -> None:
+        """End all of it."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks.clear()
+
+    async def follower(self) -> Follower:
+        """The follower of the ledger; raises UpstreamUnavailable where it could not start yet."""
+        if self._follower is None:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_START):
+                    await self._ready.wait()
+        if self._follower is None:
+            raise UpstreamUnavailable("the ledger could not be read yet")
+        return self._follower
+
+    def _ring(self, what: str) -> None:
+        if what == "events":
+            self._rung.set()
+            self.queue.ring()
+        self.robots.ring()
+
+    async def _follow(self) -> None:
+        while True:
+            try:
+                if self._follower is None:
+                    self.identity = await ledger_identity(self._database)
+                    self._follower = Follower(self._database, await Feed.at_end(self._database))
+                    self._ready.set()
+                self._rung.clear()
+                while len((await self._follower.look()).events) >= BATCH:
+                    pass
+            except UpstreamError as error:
+                _log.warning("the ledger cannot be read: %s", error)
+                await asyncio.sleep(_BACKSTOP)
+                continue
+            try:
+                async with asyncio.timeout(_BACKSTOP):
+                    await self._rung.wait()
+            except TimeoutError:
+                continue
+
+    async def _read_robots(self) -> Mapping[str, RobotRow]:
+        rows = await robots_all(self._database, self._settings.offline_after_seconds)
+        return {row.robot_id: row for row in rows}
+
+    async def _read_queue(self) -> Mapping[str, EnvironmentQueue]:
+        return {queue.environment: queue for queue in await queue_by_environment(self._database)}
+
+
+async def _keep_going(name: str, work: Callable[[], Awaitable[None]]) -> None:
+    """Do it until cancelled: what nobody foresaw is logged, and it starts anew."""
+    while True:
+        try:
+            await work()
+        except Exception:  # noqa: BLE001  # whatever it was, the worker goes on
+            _log.exception("%s stumbled and starts anew", name)
+        await asyncio.sleep(_BACKSTOP)

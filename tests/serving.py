@@ -1,0 +1,91 @@
+"""A real server on a real port, and a client that asks it."""
+
+import asyncio
+import re
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import asyncpg
+import httpx
+import uvicorn
+
+from datasources.settings import Settings
+from graph.app import create_app
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What the server answered to one operation."""
+
+    response: httpx.Response
+
+    @property
+    def body(self) -> dict[str, Any]:
+        return self.response.json()
+
+    @property
+    def data(self) -> Any:
+        assert "errors" not in self.body, self.body["errors"]
+        return self.body["data"]
+
+    @property
+    def codes(self) -> list[str]:
+        return [error["extensions"]["code"] for error in self.body.get("errors", ())]
+
+    @property
+    def statements(self) -> int:
+        """How many SQL statements it took, as the server tells in Server-Timing."""
+        return int(re.search(r'desc="(\d+) statements"', self.response.headers["server-timing"])[1])
+
+
+class Graph:
+    """A running server and a client for it."""
+
+    def __init__(self, url: str, dsn: str) -> None:
+        self.url = url
+        self.dsn = dsn
+        self.http = httpx.Client(base_url=url, timeout=30)
+
+    def ask(self, query: str, **variables: Any) -> Reply:
+        """The reply to an operation."""
+        return Reply(self.http.post("/graphql", json={"query": query, "variables": variables}))
+
+    def sql(self, statement: str, *arguments: Any) -> list[asyncpg.Record]:
+        """Rows straight from the database."""
+
+        async def run() -> list[asyncpg.Record]:
+            connection = await asyncpg.connect(self.dsn, timeout=10)
+            try:
+                return await connection.fetch(statement, *arguments, timeout=30)
+            finally:
+                await connection.close(timeout=5)
+
+        return asyncio.run(run())
+
+
+@contextmanager
+def serving(dsn: str, **settings: Any) -> Iterator[Graph]:
+    """A server on a free port, in a thread of its own, until the block ends."""
+    config = uvicorn.Config(create_app(Settings(**settings), dsn), log_level="warning", lifespan="on")
+    server = uvicorn.Server(config)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+        thread.start()
+        deadline = time.monotonic() + 20
+        while not server.started:
+            assert thread.is_alive(), "the server did not start"
+            assert time.monotonic() < deadline, "the server did not start"
+            time.sleep(0.01)
+        graph = Graph(f"http://127.0.0.1:{listener.getsockname()[1]}", dsn)
+        try:
+            yield graph
+        finally:
+            graph.http.close()
+            server.should_exit = True
+            thread.join(timeout=15)
+            assert not thread.is_alive(), "the server did not stop"
