@@ -173,6 +173,13 @@ CREATE TABLE monitor.node_executions (
 
 COMMENT ON COLUMN monitor.node_executions."position" IS 'order of the step within its job, from 0; a node in a loop has several';
 
+CREATE TABLE monitor.reported_queues (
+    environment text NOT NULL,
+    depth integer NOT NULL,
+    at timestamp with time zone NOT NULL,
+    CONSTRAINT reported_queues_depth_check CHECK ((depth >= 0))
+);
+
 CREATE TABLE monitor.robots (
     robot_id text NOT NULL,
     hostname text NOT NULL,
@@ -231,6 +238,9 @@ ALTER TABLE ONLY monitor.migrations
 
 ALTER TABLE ONLY monitor.node_executions
     ADD CONSTRAINT node_executions_pkey PRIMARY KEY (job_id, "position");
+
+ALTER TABLE ONLY monitor.reported_queues
+    ADD CONSTRAINT reported_queues_pkey PRIMARY KEY (environment);
 
 ALTER TABLE ONLY monitor.robots
     ADD CONSTRAINT robots_pkey PRIMARY KEY (robot_id);
@@ -305,6 +315,8 @@ CREATE TRIGGER log_update AFTER UPDATE OF status ON monitor.node_executions FOR 
 CREATE TRIGGER log_update AFTER UPDATE OF status ON monitor.robots FOR EACH ROW WHEN ((old.status <> new.status)) EXECUTE FUNCTION monitor.log_robot();
 
 CREATE TRIGGER ring AFTER INSERT ON monitor.events FOR EACH STATEMENT EXECUTE FUNCTION monitor.ring('events');
+
+CREATE TRIGGER ring AFTER INSERT OR UPDATE ON monitor.reported_queues FOR EACH STATEMENT EXECUTE FUNCTION monitor.ring('queue');
 
 CREATE TRIGGER ring AFTER INSERT OR DELETE OR UPDATE ON monitor.robots FOR EACH STATEMENT EXECUTE FUNCTION monitor.ring('robots');
 
