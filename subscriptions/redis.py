@@ -23,6 +23,7 @@ from subscriptions.bus import BusRefused, Mailbox, Message, NotPublished
 _log = logging.getLogger(__name__)
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 5.0  # seconds before a connection is made again
+_STABLE = 1.0  # seconds after which a connection counts as one that worked
 _PING = 1.0  # seconds of silence before we ask whether anybody is there
 _DEAD = 3.0  # seconds of silence that end a connection
 _TIMEOUT = 2.0  # seconds for a connection, or an answer to a command
@@ -89,7 +90,7 @@ class RedisMailbox(Mailbox):
         loop = asyncio.get_running_loop()
         attempt, complaint = 0, ""
         while True:
-            began = loop.time()
+            began, connections = loop.time(), self.connections
             try:
                 await self._hear()
             except _FAILURES as error:
@@ -103,7 +104,7 @@ class RedisMailbox(Mailbox):
             finally:
                 self.connected = False
                 self._settled.set()
-            if loop.time() - began > 2 * _LONGEST_PAUSE:
+            if self.connections > connections and loop.time() - began > _STABLE:
                 attempt = 0
             longest = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2**attempt)
             attempt = min(attempt + 1, 16)
