@@ -26,7 +26,7 @@ from uvicorn.supervisors import Multiprocess
 from datasources.embedded import EmbeddedPostgres, running_dsn
 from datasources.migrate import migrate
 from datasources.settings import Settings
-from datasources.sources import attach
+from datasources.sources import attach, renew
 from graph.app import from_environment
 from graph.console import fail, out, place
 
@@ -52,7 +52,10 @@ def migrated(dsn: str) -> list[str]:
     deadline = time.monotonic() + _PATIENCE
     while True:
         try:
-            return asyncio.run(migrate(dsn))
+            applied = asyncio.run(migrate(dsn))
+            if applied:
+                asyncio.run(renew(dsn))
+            return applied
         except (OSError, asyncpg.CannotConnectNowError, asyncpg.PostgresConnectionError):
             if time.monotonic() > deadline:
                 raise

@@ -19,6 +19,7 @@ from datasources.sources.attach import (
     attach,
     detach,
     names,
+    renew,
 )
 
 __all__ = [
@@ -34,4 +35,5 @@ __all__ = [
     "attach",
     "detach",
     "names",
+    "renew",
 ]

@@ -126,6 +126,16 @@ async def attach(database: str | Connection, source: str, *, place: str | None =
     return AttachReport(source, version, jobs, node_executions, errors)
 
 
+async def renew(dsn: str) -> list[AttachReport]:
+    """Attach what is attached again: its functions become those of this program, and what it missed is copied."""
+    connection = await asyncpg.connect(dsn, timeout=10, command_timeout=600)
+    try:
+        names = await connection.fetch("SELECT name FROM monitor.sources ORDER BY name")
+    finally:
+        await connection.close(timeout=5)
+    return [await attach(dsn, record["name"]) for record in names]
+
+
 async def detach(database: str | Connection, source: str) -> bool:
     """Follow the source no longer; what is known of its jobs stays. False where it was not attached."""
     _, sql = _source(source)

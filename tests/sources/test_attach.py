@@ -7,7 +7,7 @@ import asyncpg
 import pytest
 
 from datasources import sources
-from datasources.sources import attach, detach
+from datasources.sources import attach, detach, renew
 
 CATALOGUE = """
     SELECT 'trigger' AS kind, t.tgname::text AS name, t.tgrelid::regclass::text AS place FROM pg_trigger t
@@ -230,3 +230,16 @@ async def test_no_workflow_is_lost_that_runs_while_attaching(dsn, dbos, known, u
     )
     assert await known("SELECT DISTINCT status FROM monitor.node_executions") == [{"status": "completed"}]
     assert await known("SELECT * FROM monitor.source_errors") == []
+
+
+async def test_what_is_attached_is_renewed_with_the_functions_of_a_newer_program(dsn, pgqueuer, connection):
+    await attach(dsn, "pgqueuer")
+    trigger = "SELECT tgfoid::regproc::text FROM pg_trigger WHERE tgname LIKE 'monitor_%'"
+    function = await connection.fetchval(trigger)
+    await connection.execute(f"DROP FUNCTION {function} CASCADE")
+    job = await pgqueuer("enqueue", "succeed")
+    assert [report.source for report in await renew(dsn)] == ["pgqueuer"]
+    assert await connection.fetchval(trigger) == function
+    assert (
+        await connection.fetchval("SELECT status FROM monitor.jobs WHERE job_id = $1", f"pgqueuer:{job}") == "pending"
+    )
