@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import asyncpg
 import pytest
+from ledger_scenes import WRITERS, Writer
 
 from datasources.postgres import Database
 from datasources.settings import Settings
@@ -34,3 +35,9 @@ async def connect(dsn: str) -> AsyncIterator[Connect]:
     yield connect
     for connection in connections:
         connection.terminate()
+
+
+@pytest.fixture
+async def writers(connect: Connect) -> list[Writer]:
+    """Those of a scene, and two strangers."""
+    return [Writer(await connect()) for _ in range(WRITERS + 2)]
