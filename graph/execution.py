@@ -107,7 +107,7 @@ class Executor:
             raise MutationRefused
         if operation.type is OperationType.SUBSCRIPTION:
             return _refused([GraphQLError(_NOT_BY_REQUEST)], "SUBSCRIPTION_NOT_STREAMED", context)
-        return _answer(await self._execute(operation, context), context)
+        return await self._execute(operation, context)
 
     def prepare(self, request: Request, context: Context) -> Operation:
         """The operation that a request asks for, fit to be executed; raises Refused where it is not."""
@@ -145,8 +145,7 @@ class Executor:
                 result = execute_subscription_event(executor.build_per_event_executor(event))
                 return _answer(await result if isinstance(result, Awaitable) else result, context).body
         except TimeoutError as error:
-            timed_out = GraphQLError(str(error), path=[], original_error=error)
-            return _answer(ExecutionResult(None, [timed_out]), context).body
+            return _too_late(error, context).body
 
     def _stream_executor(self, operation: Operation, context: Context) -> GraphQLExecutor[Any] | list[GraphQLError]:
         return GraphQLExecutor.build(
@@ -157,7 +156,7 @@ class Executor:
             operation_name=operation.request.operation_name,
         )
 
-    async def _execute(self, operation: Operation, context: Context) -> ExecutionResult:
+    async def _execute(self, operation: Operation, context: Context) -> Answer:
         try:
             async with asyncio.timeout(self._settings.operation_timeout_seconds):
                 result = execute(
@@ -167,9 +166,9 @@ class Executor:
                     variable_values=dict(operation.request.variables or {}),
                     operation_name=operation.request.operation_name,
                 )
-                return await result if isinstance(result, Awaitable) else result
+                return _answer(await result if isinstance(result, Awaitable) else result, context)
         except TimeoutError as error:
-            return ExecutionResult(None, [GraphQLError(str(error), path=[], original_error=error)])
+            return _too_late(error, context)
 
     def _prepare(self, query: str) -> _Prepared:
         prepared = self._prepared.get(query)
@@ -206,6 +205,11 @@ def _answer(result: ExecutionResult, context: Context) -> Answer:
     executed = result.data is not None or any(error.path is not None for error in result.errors or ())
     body: dict[str, Any] = {"data": result.data} if executed else {}
     return Answer({"errors": errors, **body} if errors else body, executed)
+
+
+def _too_late(error: TimeoutError, context: Context) -> Answer:
+    shown = present(GraphQLError(str(error), original_error=error), context.correlation_id)
+    return Answer({"errors": [shown], "data": None}, executed=True)
 
 
 def _refused(errors: list[GraphQLError], code: str, context: Context) -> Answer:
