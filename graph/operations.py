@@ -32,9 +32,11 @@ class Operations:
         except Refused:
             return None
 
-    async def run(self, request: Request, sink: Sink, *, after: str | None = None) -> Errors | None:
+    async def run(
+        self, request: Request, sink: Sink, *, after: str | None = None, correlation_id: str | None = None
+    ) -> Errors | None:
         """Run one until it is complete; gives the errors of one that could not begin, or not go on."""
-        context = self._context(uuid.uuid4().hex)
+        context = self._context(correlation_id or uuid.uuid4().hex)
         try:
             if self._executor.prepare(request, context).type is OperationType.SUBSCRIPTION:
                 await self._streams.subscribe(request, context, sink, after=after)

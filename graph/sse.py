@@ -8,8 +8,9 @@ reader's stream ends like that, after a comment that says so; over multipart it 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import orjson
 from graphql import OperationType
@@ -18,8 +19,9 @@ from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from graph.execution import MutationRefused, Request
-from graph.operations import Operations
+from graph.operations import Errors, Operations
 from graph.outbox import SLOW_REASON, WRITE_DEADLINE, Outbox, Traffic, until_first
+from graph.streaming import Sink
 
 _SIGN_OF_LIFE = 12.0  # seconds; proxies give up on silence after 15 and more
 
@@ -79,7 +81,7 @@ class StreamedAnswers:
         self._operations = operations
         self._traffic = traffic
 
-    def choose(self, asked: Request, http: HttpRequest) -> StreamedAnswer | None:
+    def choose(self, asked: Request, http: HttpRequest, correlation_id: str) -> StreamedAnswer | None:
         """The answer as a stream where it is to be one; raises MutationRefused for a mutation that came by GET."""
         accept = _accepted(http.headers.get("accept", "*/*"))
         form = next((_FORMATS[kind] for kind in accept if kind in _FORMATS), None)
@@ -90,8 +92,10 @@ class StreamedAnswers:
             return None
         if kind is OperationType.MUTATION and http.method != "POST":
             raise MutationRefused
-        after = http.headers.get("last-event-id")
-        return StreamedAnswer(self._operations, asked, form, self._traffic, after=after)
+        run = partial(
+            self._operations.run, asked, after=http.headers.get("last-event-id") or None, correlation_id=correlation_id
+        )
+        return StreamedAnswer(run, form, self._traffic)
 
 
 def _accepted(accept: str) -> list[str]:
@@ -102,16 +106,12 @@ def _accepted(accept: str) -> list[str]:
 class StreamedAnswer(StreamingResponse):
     """The answer to one operation, for as long as there is something to say."""
 
-    def __init__(
-        self, operations: Operations, request: Request, form: Format, traffic: Traffic, *, after: str | None = None
-    ) -> None:
+    def __init__(self, run: Callable[[Sink], Awaitable[Errors | None]], form: Format, traffic: Traffic) -> None:
         super().__init__((), headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no", "Vary": "Accept"})
         self.headers["Content-Type"] = form.content_type
-        self._operations = operations
-        self._request = request
+        self._run = run
         self._format = form
         self._traffic = traffic
-        self._after = after
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send what the operation yields until it is complete, or its reader has gone."""
@@ -130,7 +130,7 @@ class StreamedAnswer(StreamingResponse):
     async def _operate(self, outbox: Outbox) -> None:
         sink = _Stream(outbox, self._format)
         with self._traffic.operation():
-            errors = await self._operations.run(self._request, sink, after=self._after)
+            errors = await self._run(sink)
         if errors is not None:
             await sink.send(orjson.dumps({"errors": errors}), cursor=None)
         outbox.put(self._format.completion)

@@ -7,7 +7,7 @@ ever and delays the end of the process. Here whoever is done with is given a mom
 from __future__ import annotations
 
 from asyncio import TimerHandle
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 from starlette.types import Scope, Send
@@ -17,6 +17,15 @@ from websockets.http11 import Request
 
 _LINGER = 10.0  # seconds to read what is left once the conversation is over
 _PARTING = 2.0  # the same when the server stops
+
+# What uvicorn has to be told.
+SERVED_BY: Mapping[str, Any] = {
+    "http": "graph.wire:HttpWire",
+    "ws": "graph.wire:SocketWire",
+    "ws_max_size": 1 << 16,
+    "ws_per_message_deflate": False,
+    "timeout_graceful_shutdown": 4,
+}
 
 Now = Callable[[bytes, bytes, bytes], bool]
 

@@ -1,0 +1,164 @@
+"""A real server for the tests of what is pushed, and a client that says exactly what it is told to say."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import urlsplit
+
+import asyncpg
+import uvicorn
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import ClientConnection, connect
+
+from datasources.settings import Settings
+from graph.app import create_app
+from graph.outbox import Traffic
+from graph.wire import SERVED_BY
+
+PATIENCE = 10.0
+
+
+class LiveServer:
+    """A running server, and what it counts."""
+
+    def __init__(self, address: str, dsn: str, traffic: Traffic) -> None:
+        self.http = f"http://{address}"
+        self.ws = f"ws://{address}"
+        self.dsn = dsn
+        self.traffic = traffic
+
+    def sql(self, statement: str, *arguments: Any) -> list[asyncpg.Record]:
+        """Rows straight from the database."""
+
+        async def run() -> list[asyncpg.Record]:
+            connection = await asyncpg.connect(self.dsn, timeout=10)
+            try:
+                return await connection.fetch(statement, *arguments, timeout=30)
+            finally:
+                await connection.close(timeout=5)
+
+        return asyncio.run(run())
+
+    def new_jobs(self, count: int, *, first: int = 0, message: str = "") -> None:
+        """Jobs j<first> and so on, pending, each with a message."""
+        self.sql(
+            """INSERT INTO monitor.jobs (job_id, source, workflow_id, workflow_name, status, raw_status, created_at,
+                   error_message)
+               SELECT 'j' || number, 'report', 'w', 'W', 'pending', 'pending', now(), $3
+               FROM generate_series($1::int, $1::int + $2::int - 1) AS number""",
+            first,
+            count,
+            message,
+        )
+
+
+@contextmanager
+def serving_live(dsn: str, **settings: Any) -> Iterator[LiveServer]:
+    """A server as `casare-monitor serve` starts it, in a thread, until the block ends."""
+    app = create_app(Settings(**settings), dsn)
+    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="on", **SERVED_BY))
+    with socket.create_server(("127.0.0.1", 0), backlog=2048) as listener:
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+        thread.start()
+        wait_until(lambda: server.started or not thread.is_alive(), 20)
+        assert server.started, "the server did not start"
+        try:
+            yield LiveServer(f"127.0.0.1:{listener.getsockname()[1]}", dsn, app.state.traffic)
+        finally:
+            server.should_exit = True
+            thread.join(timeout=15)
+            assert not thread.is_alive(), "the server did not stop"
+
+
+def wait_until(holds: Callable[[], bool], seconds: float = PATIENCE) -> None:
+    """Wait for something to become true."""
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline, "it did not become true in time"
+        time.sleep(0.01)
+
+
+class Client:
+    """One WebSocket; `receive_buffer` makes its kernel take little."""
+
+    def __init__(
+        self,
+        url: str,
+        subprotocols: tuple[str, ...] = ("graphql-transport-ws",),
+        *,
+        receive_buffer: int | None = None,
+        pings: bool = False,
+    ) -> None:
+        place = urlsplit(url)
+        self.socket = socket.socket()
+        if receive_buffer is not None:
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        self.socket.settimeout(PATIENCE)
+        self.socket.connect((place.hostname, place.port))
+        self._connecting = connect(
+            url,
+            sock=self.socket,
+            subprotocols=subprotocols or None,
+            compression=None,
+            ping_interval=None,
+            max_size=None,
+            max_queue=4,
+            open_timeout=PATIENCE,
+            close_timeout=2,
+        )
+        self._pings = pings
+
+    def __enter__(self) -> Client:
+        self.connection: ClientConnection = self._connecting.__enter__()
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self._connecting.__exit__(*error)
+
+    def say(self, message: Any) -> None:
+        """Send a message: text and bytes as they are, anything else as JSON."""
+        self.connection.send(message if isinstance(message, str | bytes) else json.dumps(message))
+
+    def hear(self) -> Any:
+        """The next message, but for the server's pings."""
+        while True:
+            message = json.loads(self.connection.recv(timeout=PATIENCE))
+            if self._pings or message != {"type": "ping"}:
+                return message
+
+    def hear_text(self) -> str:
+        """The next message as it came."""
+        text = self.connection.recv(timeout=PATIENCE)
+        assert isinstance(text, str)
+        return text
+
+    def hear_close(self) -> tuple[int, str]:
+        """The code and the reason that the server closes with, whatever it says before."""
+        try:
+            while True:
+                self.connection.recv(timeout=PATIENCE)
+        except ConnectionClosed as closed:
+            assert closed.rcvd is not None, "the connection ended without a reason"
+            return closed.rcvd.code, closed.rcvd.reason
+
+    def introduce(self) -> Client:
+        """Go through the beginning of the protocol."""
+        self.say({"type": "connection_init"})
+        assert self.hear() == {"type": "connection_ack"}
+        return self
+
+    def subscribe(self, operation_id: str, query: str, **variables: Any) -> None:
+        """Ask for an operation."""
+        payload = {"query": query, "variables": variables}
+        self.say({"id": operation_id, "type": "subscribe", "payload": payload})
+
+    def cut(self) -> None:
+        """Lose the connection without a word."""
+        self.socket.shutdown(socket.SHUT_RDWR)
