@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from datasources.postgres import Database
+from datasources.postgres import Connection, Database, fetch
 from datasources.sql import queries
 
 _SQL = queries("events")
@@ -168,7 +168,7 @@ async def events_between(
     return [EventRow(*record[1:]) for record in records if record["seq"] is not None], records[0]["pruned"]
 
 
-async def prune_events(database: Database, *, seconds: float, most: int, limit: int) -> int:
+async def prune_events(connection: Connection, *, seconds: float, most: int, limit: int) -> int:
     """Forget up to `limit` events older than `seconds` or beyond the newest `most` numbers; gives how many."""
     parameters = {"seconds": seconds, "most": most, "limit": limit}
-    return int((await database.fetch(_SQL["prune"], parameters))[0]["gone"])
+    return int((await fetch(connection, _SQL["prune"], parameters))[0]["gone"])

@@ -78,6 +78,12 @@ class Settings(BaseSettings):
     offline_after_seconds: Annotated[
         float, Field(gt=0, description="a robot silent for longer is offline, in seconds")
     ] = 60.0
+    ledger_days: Annotated[
+        float, Field(gt=0, description="how long transitions are kept for subscribers who come back, in days")
+    ] = 7.0
+    ledger_events: Annotated[
+        int, Field(ge=1, description="most transitions kept for subscribers who come back; the newest stay")
+    ] = 1_000_000
 
     @model_validator(mode="after")
     def _postgres_url(self) -> Self:

@@ -44,6 +44,11 @@ async def rest(follower: Follower, position: Position) -> list[Delivered]:
     return [*backlog, *(item for item in new if isinstance(item, Delivered))]
 
 
+async def pruned(database: Database, most: int) -> int:
+    async with database.transaction() as connection:
+        return await prune_events(connection, seconds=3600, most=most, limit=100)
+
+
 async def catch_up(follower: Follower) -> None:
     while (await follower.look()).full:
         pass
@@ -193,7 +198,7 @@ async def test_events_beyond_retention_are_told_as_missed_with_their_number(
 ) -> None:
     await written(writers[0], 10)
     await catch_up(follower)
-    assert await prune_events(database, seconds=3600, most=4, limit=100) == 6
+    assert await pruned(database, most=4) == 6
     missed, *others = [item async for item in follower.between(Position(2), follower.position)]
     assert missed == Missed("RETENTION", 4, Position(6))
     assert numbers([item for item in others if isinstance(item, Delivered)]) == [7, 8, 9, 10]
@@ -204,7 +209,7 @@ async def test_nothing_is_missed_by_whoever_had_all_that_was_forgotten(
 ) -> None:
     await written(writers[0], 10)
     await catch_up(follower)
-    await prune_events(database, seconds=3600, most=4, limit=100)
+    await pruned(database, most=4)
     assert numbers(await delivered(follower.between(Position(6), follower.position))) == [7, 8, 9, 10]
 
 
@@ -228,7 +233,7 @@ async def test_what_is_forgotten_while_somebody_catches_up_is_told_as_missed(
     async for item in follower.between(Position(0), follower.position):
         items.append(item)
         if len(items) == 2:
-            await prune_events(database, seconds=3600, most=3, limit=100)
+            await pruned(database, most=3)
     assert items[2] == Missed("RETENTION", 5, Position(7))
     assert numbers([item for item in items if isinstance(item, Delivered)]) == [1, 2, 8, 9, 10]
     assert items[-1].position == follower.position
@@ -240,7 +245,7 @@ async def test_an_open_transaction_s_events_are_not_missed_when_their_neighbours
     await writers[0].write("late", 1)
     await written(writers[1], 5)
     await catch_up(follower)
-    await prune_events(database, seconds=3600, most=2, limit=100)
+    await pruned(database, most=2)
     missed, *_ = [item async for item in follower.between(Position(0), follower.position)]
     assert missed == Missed("RETENTION", 3, Position(4, ((1, 1),)))
 
@@ -249,7 +254,7 @@ async def test_an_empty_ledger_that_was_pruned_goes_on_where_it_was(
     database: Database, follower: Follower, writers: list[Writer]
 ) -> None:
     await written(writers[0], 3)
-    await prune_events(database, seconds=3600, most=0, limit=100)
+    await pruned(database, most=0)
     assert (await Feed.at_end(database)).position == Position(3)
     await catch_up(follower)
     missed = [item async for item in follower.between(Position(0), Position(3))]

@@ -1,0 +1,28 @@
+-- name: alone
+-- Whether no other worker is sweeping; until the transaction ends no other will.
+SELECT pg_try_advisory_xact_lock(hashtext('casare-monitor sweep')) AS alone
+
+-- name: silent_robots
+-- Robots whose heartbeats stopped but who do not stand as offline. One that somebody is writing is reporting just now.
+SELECT r.robot_id FROM monitor.robots r
+WHERE r.status <> 'offline' AND coalesce(r.last_heartbeat, r.registered_at) < now() - make_interval(secs => :seconds)
+LIMIT :limit
+FOR NO KEY UPDATE SKIP LOCKED
+
+-- name: turn_offline
+-- The robots are offline.
+UPDATE monitor.robots r SET status = 'offline' WHERE r.robot_id = ANY(:robot_ids::text[])
+
+-- name: prune_heartbeats
+-- Forget heartbeats older than so many seconds; the oldest of each robot stand first in its part of the index.
+DELETE FROM monitor.heartbeats h
+USING (
+    SELECT old.robot_id, old.at FROM monitor.robots r, LATERAL (
+        SELECT o.robot_id, o.at FROM monitor.heartbeats o
+        WHERE o.robot_id = r.robot_id AND o.at < now() - make_interval(secs => :seconds)
+        ORDER BY o.at LIMIT :limit
+    ) old
+    LIMIT :limit
+) past
+WHERE h.robot_id = past.robot_id AND h.at = past.at
+RETURNING 1

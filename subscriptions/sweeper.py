@@ -1,0 +1,83 @@
+"""The sweeper: what no report and no question would ever cause.
+
+A robot that stops says nothing, so somebody has to notice; and the ledger and the heartbeats grow for ever. Every
+worker has a sweeper, and whichever comes first does what there is to do while the others pass by.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections import Counter
+from collections.abc import Awaitable, Callable
+
+import asyncpg
+
+from datasources.events import prune_events
+from datasources.postgres import Connection, Database, UpstreamError
+from datasources.settings import Settings
+from datasources.sweeps import prune_heartbeats, sweeping, turn_silent_robots_offline
+
+_log = logging.getLogger(__name__)
+
+_EVERY = 5.0  # seconds between two sweeps
+_LONGEST_BACKOFF = 60.0  # seconds
+_PIECE = 5_000  # rows of one transaction
+_DAY = 86_400.0  # seconds
+_HEARTBEAT_DAYS = 7
+
+Broom = Callable[[Connection], Awaitable[int]]
+
+
+class Sweeper:
+    """One worker's part in sweeping; `swept` counts what it did, by kind, and `sweeps` and `failures` how often."""
+
+    def __init__(self, database: Database, settings: Settings) -> None:
+        self._database = database
+        self._settings = settings
+        self.sweeps = 0
+        self.failures = 0
+        self.swept: Counter[str] = Counter(robots=0, events=0, heartbeats=0)
+
+    async def run(self) -> None:
+        """Sweep every few seconds, until cancelled."""
+        attempt = 0
+        while True:
+            # Workers that started together need not all come at once.
+            await asyncio.sleep(random.uniform(0.8, 1.2) * _EVERY + _backoff(attempt))  # noqa: S311  # jitter
+            try:
+                await self.sweep()
+                attempt = 0
+            except (UpstreamError, asyncpg.PostgresError) as error:
+                attempt += 1
+                self.failures += 1
+                _log.warning("the sweep has to be repeated: %s", error)
+
+    async def sweep(self) -> None:
+        """Do all there is to do, unless another worker is at it."""
+        settings = self._settings
+        brooms: dict[str, Broom] = {
+            "robots": lambda connection: turn_silent_robots_offline(
+                connection, seconds=settings.offline_after_seconds, limit=_PIECE
+            ),
+            "events": lambda connection: prune_events(
+                connection, seconds=settings.ledger_days * _DAY, most=settings.ledger_events, limit=_PIECE
+            ),
+            "heartbeats": lambda connection: prune_heartbeats(connection, seconds=_HEARTBEAT_DAYS * _DAY, limit=_PIECE),
+        }
+        for kind, broom in brooms.items():
+            while await self._piece(kind, broom) == _PIECE:
+                pass
+        self.sweeps += 1
+
+    async def _piece(self, kind: str, broom: Broom) -> int:
+        async with sweeping(self._database) as connection:
+            rows = 0 if connection is None else await broom(connection)
+        self.swept[kind] += rows
+        return rows
+
+
+def _backoff(attempt: int) -> float:
+    """Seconds to wait in addition after so many failures in a row, with full jitter."""
+    return random.uniform(0, min(_LONGEST_BACKOFF, _EVERY * 2**attempt)) if attempt else 0.0  # noqa: S311  # jitter
