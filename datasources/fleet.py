@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from datasources.postgres import Database
+from datasources.queue import queue_by_environment
 from datasources.sql import queries
 
 _SQL = queries("fleet")
@@ -52,9 +53,15 @@ async def fleet_robots(database: Database, scope: FleetScope, offline_after: flo
     return FleetRobots(*(await database.fetch(_SQL["fleet_robots"], parameters))[0])
 
 
-async def fleet_queue(database: Database, scope: FleetScope) -> FleetQueue:
+async def fleet_queue(database: Database, scope: FleetScope, now: datetime) -> FleetQueue:
     """The queue of this part of the fleet."""
-    return FleetQueue(*(await database.fetch(_SQL["fleet_queue"], {"environment": scope.environment}))[0])
+    queues = await queue_by_environment(database, scope.environment)
+    oldest = min((queue.oldest_pending_at for queue in queues if queue.oldest_pending_at), default=None)
+    return FleetQueue(
+        active=sum(queue.active for queue in queues),
+        pending=sum(queue.pending for queue in queues),
+        oldest_seconds=None if oldest is None else max(0.0, (now - oldest).total_seconds()),
+    )
 
 
 async def fleet_today(database: Database, scope: FleetScope, since: datetime) -> FleetToday:

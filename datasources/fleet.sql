@@ -13,15 +13,6 @@ FROM (
       AND r.environment = :environment                                                      --? environment
 ) r
 
--- name: fleet_queue
--- What waits and what runs; the oldest wait in seconds.
-SELECT count(*) FILTER (WHERE j.status = 'claimed') AS active,
-       count(*) FILTER (WHERE j.status = 'pending') AS pending,
-       extract(epoch FROM now() - min(j.created_at) FILTER (WHERE j.status = 'pending'))::float8 AS oldest_seconds
-FROM monitor.jobs j
-WHERE j.status IN ('pending', 'claimed')
-  AND j.environment = :environment                                                          --? environment
-
 -- name: fleet_today
 -- Jobs created since `since`, and how long those that have run took on average, in seconds.
 SELECT count(*) AS total,

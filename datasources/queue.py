@@ -21,7 +21,7 @@ class EnvironmentQueue:
     oldest_pending_at: datetime | None
 
 
-async def queue_by_environment(database: Database) -> tuple[EnvironmentQueue, ...]:
-    """The queues of all environments that have jobs waiting or running."""
-    records = await database.fetch(_SQL["queue_by_environment"])
+async def queue_by_environment(database: Database, environment: str | None = None) -> tuple[EnvironmentQueue, ...]:
+    """The queues of an environment, or of all, that have jobs waiting or running."""
+    records = await database.fetch(_SQL["queue_by_environment"], {"environment": environment})
     return tuple(EnvironmentQueue(*record) for record in records)

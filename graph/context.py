@@ -34,12 +34,7 @@ class Context:
 
     def __post_init__(self) -> None:
         self.now = datetime.now(UTC)
-        self.loaders = Loaders(self.database, self.settings, self.midnight)
-
-    @property
-    def midnight(self) -> datetime:
-        """The start of today, UTC."""
-        return self.now.replace(hour=0, minute=0, second=0, microsecond=0)
+        self.loaders = Loaders(self.database, self.settings, self.now)
 
     def fresh(self) -> Context:
         """The same with a new moment and new loaders."""

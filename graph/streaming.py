@@ -176,7 +176,7 @@ async def _at(stream: SharedStream, follower: Follower) -> Position:
         finally:
             passing.cancel()
             ending.cancel()
-    return follower.position if stream.over else trail.position
+    return follower.position if stream.ended.is_set() else trail.position
 
 
 def _error(message: str, code: str) -> dict[str, Any]:

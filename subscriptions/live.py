@@ -68,8 +68,10 @@ class Live:
     def _ring(self, what: str) -> None:
         if what == "events":
             self._rung.set()
+        if what in {"events", "queue"}:
             self.queue.ring()
-        self.robots.ring()
+        if what in {"events", "robots"}:
+            self.robots.ring()
 
     async def _follow(self) -> None:
         while True:

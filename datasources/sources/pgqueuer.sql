@@ -167,6 +167,22 @@ END $source$;
 -- It writes as its owner: nobody else may hang it on a table of their own.
 REVOKE EXECUTE ON FUNCTION monitor.pgqueuer_changed() FROM PUBLIC;
 
+-- A robot may tell its queue manager's name after that has claimed jobs already.
+CREATE OR REPLACE FUNCTION monitor.pgqueuer_robot_named() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, monitor, pg_temp SET lock_timeout = '500ms' AS $source$
+BEGIN
+    UPDATE monitor.jobs j SET robot_id = NEW.robot_id
+    FROM {queue} q
+    WHERE q.queue_manager_id::text = NEW.queue_manager_id AND q.status::text = 'picked'
+      AND j.job_id = coalesce(monitor.pgqueuer_details(q.headers, q.payload) ->> 'job_id', 'pgqueuer:' || q.id)
+      AND j.source = 'pgqueuer' AND j.status = 'claimed' AND j.robot_id IS NULL;
+    RETURN NULL;
+EXCEPTION WHEN OTHERS THEN
+    PERFORM monitor.record_source_error('pgqueuer', NEW.robot_id, SQLSTATE, SQLERRM);
+    RETURN NULL;
+END $source$;
+REVOKE EXECUTE ON FUNCTION monitor.pgqueuer_robot_named() FROM PUBLIC;
+
 -- Jobs that ended before anybody watched are known from the log alone: their outcome and times, but not their payload.
 -- They may be copied while PgQueuer works; what is in the queue only once it stands still, under the triggers' lock.
 CREATE OR REPLACE FUNCTION monitor.backfill_pgqueuer(
@@ -248,12 +264,16 @@ CREATE OR REPLACE TRIGGER monitor_changed AFTER INSERT OR UPDATE OR DELETE ON {q
 CREATE OR REPLACE TRIGGER monitor_truncated AFTER TRUNCATE ON {queue}
     FOR EACH STATEMENT EXECUTE FUNCTION monitor.pgqueuer_changed();
 
+CREATE OR REPLACE TRIGGER pgqueuer_robot_named AFTER INSERT OR UPDATE OF queue_manager_id ON monitor.robots
+    FOR EACH ROW WHEN (NEW.queue_manager_id IS NOT NULL) EXECUTE FUNCTION monitor.pgqueuer_robot_named();
+
 -- name: backfill
 SELECT jobs, node_executions, errors FROM monitor.backfill_pgqueuer(:still)
 
 -- name: remove
 -- The triggers go with their function.
 DROP FUNCTION IF EXISTS monitor.pgqueuer_changed CASCADE;
+DROP FUNCTION IF EXISTS monitor.pgqueuer_robot_named CASCADE;
 DROP FUNCTION IF EXISTS monitor.backfill_pgqueuer;
 DROP FUNCTION IF EXISTS monitor.map_pgqueuer;
 DROP FUNCTION IF EXISTS monitor.pgqueuer_details;

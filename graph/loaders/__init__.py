@@ -17,7 +17,8 @@ from graph.loaders.workflows import workflow_loader
 class Loaders:
     """The loaders of one operation."""
 
-    def __init__(self, database: Database, settings: Settings, midnight: datetime) -> None:
+    def __init__(self, database: Database, settings: Settings, now: datetime) -> None:
+        midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)  # in UTC, as `now` is
         self.jobs = job_loader(database)
         self.job_pages = job_pages_loader(database)
         self.job_counts = job_counts_loader(database)
@@ -26,5 +27,5 @@ class Loaders:
         self.heartbeats = heartbeats_loader(database)
         self.executions = executions_loader(database)
         self.workflows = workflow_loader(database)
-        self.fleet = FleetLoaders(database, settings.offline_after_seconds, midnight)
+        self.fleet = FleetLoaders(database, settings.offline_after_seconds, midnight, now)
         self.analytics = AnalyticsLoaders(database)

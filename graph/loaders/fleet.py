@@ -18,9 +18,9 @@ Value = TypeVar("Value")
 class FleetLoaders:
     """Each group of the fleet's numbers is read only when one of them is asked for."""
 
-    def __init__(self, database: Database, offline_after: float, midnight: datetime) -> None:
+    def __init__(self, database: Database, offline_after: float, midnight: datetime, now: datetime) -> None:
         self.robots = _by_scope(lambda scope: fleet_robots(database, scope, offline_after))
-        self.queue = _by_scope(lambda scope: fleet_queue(database, scope))
+        self.queue = _by_scope(lambda scope: fleet_queue(database, scope, now))
         self.today = _by_scope(lambda scope: fleet_today(database, scope, midnight))
 
 

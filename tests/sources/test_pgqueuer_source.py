@@ -140,6 +140,19 @@ async def test_the_robot_is_the_one_with_that_queue_manager(pgqueuer, known, con
     assert (await job(known, "pgqueuer:1"))["robot_id"] == "r1"
 
 
+async def test_a_robot_that_names_its_queue_manager_late_has_its_job_all_the_same(
+    pgqueuer, known, connection, until, meanwhile
+):
+    manager = str(uuid4())
+    await connection.execute("INSERT INTO monitor.robots (robot_id, hostname) VALUES ('r1', 'host')")
+    await pgqueuer("enqueue", "wait")
+    async with meanwhile(pgqueuer("--manager", manager, "work")):
+        await until("SELECT FROM monitor.jobs WHERE status = 'claimed' AND robot_id IS NULL")
+        await connection.execute("UPDATE monitor.robots SET queue_manager_id = $1", manager)
+        assert (await job(known, "pgqueuer:1"))["robot_id"] == "r1"
+        await pgqueuer("cancel", "1")
+
+
 async def test_a_robot_known_by_its_heartbeat_is_not_forgotten(pgqueuer, known, connection, until, meanwhile):
     await pgqueuer("enqueue", "wait")
     async with meanwhile(pgqueuer("work")):
