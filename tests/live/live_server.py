@@ -8,7 +8,8 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -23,16 +24,17 @@ from graph.outbox import Traffic
 from graph.wire import SERVED_BY
 
 PATIENCE = 10.0
+PROBE = "probe-"
 
 
 class LiveServer:
     """A running server, and what it counts."""
 
-    def __init__(self, address: str, dsn: str, traffic: Traffic) -> None:
+    def __init__(self, address: str, dsn: str, traffic: Traffic | None = None) -> None:
         self.http = f"http://{address}"
         self.ws = f"ws://{address}"
         self.dsn = dsn
-        self.traffic = traffic
+        self.traffic = traffic or Traffic()
 
     def sql(self, statement: str, *arguments: Any) -> list[asyncpg.Record]:
         """Rows straight from the database."""
@@ -46,17 +48,31 @@ class LiveServer:
 
         return asyncio.run(run())
 
-    def new_jobs(self, count: int, *, first: int = 0, message: str = "") -> None:
+    def new_jobs(self, count: int, *, first: int = 0, message: str = "", name: str = "j") -> None:
         """Jobs j<first> and so on, pending, each with a message."""
         self.sql(
             """INSERT INTO monitor.jobs (job_id, source, workflow_id, workflow_name, status, raw_status, created_at,
                    error_message)
-               SELECT 'j' || number, 'report', 'w', 'W', 'pending', 'pending', now(), $3
+               SELECT $4::text || number, 'report', 'w', 'W', 'pending', 'pending', now(), $3
                FROM generate_series($1::int, $1::int + $2::int - 1) AS number""",
             first,
             count,
             message,
+            name,
         )
+
+    def settle(self, subscribers: int) -> None:
+        """Wait until so many subscriptions to jobs are live: until all are told of a job that is made for that."""
+        for number in range(20):
+            before = self.traffic.deliveries
+            self.new_jobs(1, first=number, name=PROBE)
+            with suppress(AssertionError):
+                wait_until(partial(self._told, before + subscribers), 1)
+                return
+        raise AssertionError("the subscriptions are not live")
+
+    def _told(self, deliveries: int) -> bool:
+        return self.traffic.deliveries >= deliveries
 
 
 @contextmanager
@@ -127,10 +143,11 @@ class Client:
         self.connection.send(message if isinstance(message, str | bytes) else json.dumps(message))
 
     def hear(self) -> Any:
-        """The next message, but for the server's pings."""
+        """The next message, but for the server's pings and the jobs of `settle`."""
         while True:
-            message = json.loads(self.connection.recv(timeout=PATIENCE))
-            if self._pings or message != {"type": "ping"}:
+            text = self.hear_text()
+            message = json.loads(text)
+            if PROBE not in text and (self._pings or message != {"type": "ping"}):
                 return message
 
     def hear_text(self) -> str:
@@ -141,12 +158,12 @@ class Client:
 
     def hear_close(self) -> tuple[int, str]:
         """The code and the reason that the server closes with, whatever it says before."""
-        try:
+        with suppress(ConnectionClosed):
             while True:
                 self.connection.recv(timeout=PATIENCE)
-        except ConnectionClosed as closed:
-            assert closed.rcvd is not None, "the connection ended without a reason"
-            return closed.rcvd.code, closed.rcvd.reason
+        close = self.connection.protocol.close_rcvd
+        assert close is not None, "the connection ended without a reason"
+        return close.code, close.reason
 
     def introduce(self) -> Client:
         """Go through the beginning of the protocol."""

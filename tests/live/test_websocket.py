@@ -59,9 +59,7 @@ CASES: dict[str, list[tuple[str, Any]]] = {
     + closed(4400, "payload must be an object or null, not text"),
     "an initialisation may not have a list for a payload": said({**INIT, "payload": []})
     + closed(4400, "payload must be an object or null, not a list"),
-    "a second initialisation is one too many": BEGUN
-    + said(INIT)
-    + closed(4429, "Too many initialisation requests"),
+    "a second initialisation is one too many": BEGUN + said(INIT) + closed(4429, "Too many initialisation requests"),
     "a second initialisation is one too many even before the first is acknowledged": said(INIT, INIT)
     + closed(4429, "Too many initialisation requests"),
     "an operation before the initialisation is unauthorized": said(subscribe()) + closed(4401, "Unauthorized"),
@@ -120,7 +118,9 @@ CASES: dict[str, list[tuple[str, Any]]] = {
     "an operation's payload is an object": BEGUN
     + said({"id": "1", "type": "subscribe", "payload": QUERY})
     + closed(4400, "payload must be an object, not text"),
-    "an operation has a query": BEGUN + said(subscribe(query=None)) + closed(4400, "payload.query must be text, not null"),
+    "an operation has a query": BEGUN
+    + said(subscribe(query=None))
+    + closed(4400, "payload.query must be text, not null"),
     "a query is text": BEGUN + said(subscribe(query={})) + closed(4400, "payload.query must be text, not an object"),
     "variables are an object": BEGUN
     + said(subscribe(variables=[1]))
@@ -153,7 +153,10 @@ CASES: dict[str, list[tuple[str, Any]]] = {
     + said(subscribe(query="subscription { nothing }"))
     + refused("GRAPHQL_VALIDATION_FAILED")
     + ALIVE,
-    "an empty query ends its operation alone": BEGUN + said(subscribe(query="")) + refused("GRAPHQL_PARSE_FAILED") + ALIVE,
+    "an empty query ends its operation alone": BEGUN
+    + said(subscribe(query=""))
+    + refused("GRAPHQL_PARSE_FAILED")
+    + ALIVE,
     "an unknown operation ends alone": BEGUN
     + said(subscribe(operationName="X"))
     + refused("OPERATION_NOT_FOUND")
@@ -378,6 +381,7 @@ def test_a_thousand_idle_sockets_are_all_told(dsn: str) -> None:
         for client in clients:
             client.introduce().subscribe("1", "subscription { jobUpdates { jobId } }")
         wait_until(lambda: server.traffic.open_operations == 1000, 30)
+        server.settle(1000)
         server.new_jobs(1)
         for client in clients:
             assert client.hear() == following({"data": {"jobUpdates": {"jobId": "j0"}}})
