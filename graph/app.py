@@ -10,16 +10,22 @@ from importlib.metadata import version
 from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
-from starlette.routing import Route
+from starlette.routing import Route, WebSocketRoute
 
 from datasources.postgres import Database
 from datasources.settings import Settings
+from graph.context import Context
 from graph.execution import Executor
 from graph.graphiql import asset_route, page
 from graph.health import Health
 from graph.http import GraphQLEndpoint
+from graph.legacy import legacy_routes
+from graph.operations import Operations
+from graph.outbox import Traffic
 from graph.schema import build_schema, core
+from graph.sse import StreamedAnswers
 from graph.streaming import Streams
+from graph.websocket import GraphQLSocket
 from subscriptions.live import Live
 
 
@@ -29,6 +35,12 @@ def create_app(settings: Settings, dsn: str) -> FastAPI:
     live = Live(database, dsn, settings)
     executor = Executor(core(build_schema()), settings)
     streams = Streams(executor, live)
+    traffic = Traffic()
+
+    def context(correlation_id: str) -> Context:
+        return Context(database, settings, correlation_id)
+
+    operations = Operations(executor, streams, context)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -47,9 +59,12 @@ def create_app(settings: Settings, dsn: str) -> FastAPI:
         lifespan=lifespan,
         openapi_url=None,
     )
-    endpoint = GraphQLEndpoint(executor, database, settings, page)
+    app.state.traffic = traffic
+    endpoint = GraphQLEndpoint(executor, context, StreamedAnswers(operations, traffic), page, settings)
     app.routes.append(asset_route())
     app.routes.append(Route("/graphql", endpoint))
+    app.routes.append(WebSocketRoute("/graphql", GraphQLSocket(operations, traffic)))
+    app.routes.extend(legacy_routes(operations, traffic))
     app.routes.append(Route("/health", Health(database).show))
     app.routes.append(Route("/", _to_graphiql))
     return app

@@ -19,10 +19,11 @@ from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from datasources.postgres import Database, StatementLog, statement_log
+from datasources.postgres import StatementLog, statement_log
 from datasources.settings import Settings
 from graph.context import Context
 from graph.execution import Executor, MutationRefused, Request
+from graph.sse import StreamedAnswers, accepts_streams
 
 _JSON = "application/json"
 _GRAPHQL = "application/graphql-response+json"
@@ -45,12 +46,18 @@ class GraphQLEndpoint:
     """`/graphql`: questions by GET and POST, reports by POST, GraphiQL for browsers."""
 
     def __init__(
-        self, executor: Executor, database: Database, settings: Settings, page: Callable[[], Response]
+        self,
+        executor: Executor,
+        context: Callable[[str], Context],
+        streamed: StreamedAnswers,
+        page: Callable[[], Response],
+        settings: Settings,
     ) -> None:
         self._executor = executor
-        self._database = database
-        self._settings = settings
+        self._context = context
+        self._streamed = streamed
         self._page = page
+        self._settings = settings
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one HTTP request, of whatever method."""
@@ -71,18 +78,18 @@ class GraphQLEndpoint:
         accept = request.headers.get("accept", "*/*")
         if request.method in {"GET", "HEAD"} and "query" not in request.query_params and _prefers_html(accept):
             return self._page()
-        media_type = _negotiate(accept)
+        streamed = accepts_streams(accept)
+        media_type = _JSON if streamed else _negotiate(accept)
         if request.method == "POST":
             asked = _read_request(await self._json_body(request))
         elif request.method in {"GET", "HEAD"}:
             asked = _read_request(_query_parameters(request))
         else:
             raise HttpError(405, "Use GET or POST.", "METHOD_NOT_ALLOWED", {"Allow": "GET, HEAD, POST"})
-        statements = StatementLog()
-        token = statement_log.set(statements)
         try:
-            context = Context(self._database, self._settings, correlation_id)
-            answer = await self._executor.answer(asked, context, only_questions=request.method != "POST")
+            if streamed and (stream := self._streamed.choose(asked, request, correlation_id)) is not None:
+                return stream
+            return await self._answer(asked, request.method, media_type, correlation_id)
         except MutationRefused:
             raise HttpError(
                 405,
@@ -90,6 +97,12 @@ class GraphQLEndpoint:
                 "METHOD_NOT_ALLOWED",
                 {"Allow": "POST"},
             ) from None
+
+    async def _answer(self, asked: Request, method: str, media_type: str, correlation_id: str) -> Response:
+        statements = StatementLog()
+        token = statement_log.set(statements)
+        try:
+            answer = await self._executor.answer(asked, self._context(correlation_id), only_questions=method != "POST")
         finally:
             statement_log.reset(token)
         status = 200 if answer.executed or media_type == _JSON else 400

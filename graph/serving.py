@@ -29,6 +29,7 @@ from datasources.settings import Settings
 from datasources.sources import attach, renew
 from graph.app import from_environment
 from graph.console import fail, out, place
+from graph.wire import SERVED_BY
 
 _PATIENCE = 30.0  # seconds for a database that is still starting
 
@@ -85,7 +86,7 @@ def _run(settings: Settings, dsn: str, listener: socket.socket) -> None:
         workers=settings.workers,
         log_level="warning" if settings.log_level == "info" else settings.log_level,
         access_log=False,
-        timeout_graceful_shutdown=5,
+        **SERVED_BY,
         server_header=False,
     )
     server = uvicorn.Server(config)

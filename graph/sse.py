@@ -74,6 +74,11 @@ _FORMATS: Mapping[str, Format] = {"text/event-stream": EVENT_STREAM, "multipart/
 _ANSWERS = {"application/graphql-response+json", "application/json", "application/*", "*/*"}
 
 
+def accepts_streams(accept: str) -> bool:
+    """Whether a client that sends this Accept header would take an answer that is a stream."""
+    return any(kind in _FORMATS for kind in _accepted(accept))
+
+
 class StreamedAnswers:
     """Chooses the answers that are streams."""
 

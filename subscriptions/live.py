@@ -16,6 +16,8 @@ from subscriptions.doorbell import Doorbell
 from subscriptions.feed import BATCH, Feed
 from subscriptions.follower import Follower
 from subscriptions.gauge import Gauge
+from subscriptions.sweeper import Sweeper
+from subscriptions.tail import SharedTail
 
 _log = logging.getLogger(__name__)
 
@@ -30,6 +32,8 @@ class Live:
         self._database = database
         self._settings = settings
         self._doorbell = Doorbell(dsn, self._ring)
+        self._sweeper = Sweeper(database, settings)
+        self._shared = SharedTail(dsn, settings)
         self._ready = asyncio.Event()
         self._rung = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
@@ -45,6 +49,7 @@ class Live:
             ("ledger", self._follow),
             ("robots", self.robots.run),
             ("queue", self.queue.run),
+            ("sweeper", self._sweeper.run),
         ):
             self._tasks.append(asyncio.create_task(_keep_going(name, work), name=f"live-{name}"))
 
@@ -54,6 +59,7 @@ class Live:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks.clear()
+        await self._shared.stop()
 
     async def follower(self) -> Follower:
         """The follower of the ledger; raises UpstreamUnavailable where it could not start yet."""
@@ -80,18 +86,23 @@ class Live:
                     self.identity = await ledger_identity(self._database)
                     self._follower = Follower(self._database, await Feed.at_end(self._database))
                     self._ready.set()
+                    await self._shared.start(self._follower, self.identity, self._rung.set)
                 self._rung.clear()
-                while len((await self._follower.look()).events) >= BATCH:
+                while self._shared.to_look() and await self._look(self._follower):
                     pass
             except UpstreamError as error:
                 _log.warning("the ledger cannot be read: %s", error)
                 await asyncio.sleep(_BACKSTOP)
                 continue
-            try:
+            with suppress(TimeoutError):
                 async with asyncio.timeout(_BACKSTOP):
                     await self._rung.wait()
-            except TimeoutError:
-                continue
+
+    async def _look(self, follower: Follower) -> bool:
+        """Read the ledger, and tell the other workers; whether there is more to read."""
+        batch = await follower.look()
+        await self._shared.tell(batch)
+        return len(batch.events) >= BATCH
 
     async def _read_robots(self) -> Mapping[str, RobotRow]:
         rows = await robots_all(self._database, self._settings.offline_after_seconds)
