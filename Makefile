@@ -70,6 +70,10 @@ lock: $(INSTALLED) ## Resolve the lock files anew
 	  --all-extras --group dev pyproject.toml -o requirements-dev.lock
 
 clean: ## Remove everything that was made, the demo's data included
+	@$(BIN)/python -c 'import json, pathlib, shutil; \
+	  state = pathlib.Path("$(CASARE_DATA_DIR)/postgres.json"); \
+	  elsewhere = state.exists() and json.loads(state.read_text()).get("elsewhere"); \
+	  elsewhere and shutil.rmtree(elsewhere)' 2>/dev/null || true
 	rm -rf $(VENV) .data build dist graph/graphiql_assets clients/graphiql/node_modules
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

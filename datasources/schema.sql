@@ -171,7 +171,7 @@ CREATE TABLE monitor.node_executions (
     CONSTRAINT node_executions_status_check CHECK ((status = ANY (ARRAY['running'::text, 'completed'::text, 'failed'::text, 'cancelled'::text])))
 );
 
-COMMENT ON COLUMN monitor.node_executions."position" IS 'order of the step within its job, from 0; a node in a loop has several';
+COMMENT ON COLUMN monitor.node_executions."position" IS 'order of the step within its job, as its source counts; a node in a loop has several';
 
 CREATE TABLE monitor.reported_queues (
     environment text NOT NULL,

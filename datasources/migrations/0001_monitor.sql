@@ -109,7 +109,7 @@ CREATE TABLE monitor.node_executions (
     retry_count   integer NOT NULL DEFAULT 0,
     PRIMARY KEY (job_id, position)
 );
-COMMENT ON COLUMN monitor.node_executions.position IS 'order of the step within its job, from 0; a node in a loop has several';
+COMMENT ON COLUMN monitor.node_executions.position IS 'order of the step within its job, as its source counts; a node in a loop has several';
 
 CREATE TABLE monitor.healing_events (
     healing_id  bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

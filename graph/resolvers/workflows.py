@@ -9,7 +9,7 @@ import strawberry
 from datasources.paging import Key
 from datasources.workflows import BY_ID, WorkflowRow, workflows_count, workflows_page
 from graph.context import Info
-from graph.types.paging import After, Connection, ConnectionOf, First, page_request
+from graph.types.paging import After, Connection, ConnectionOf, First, page_request, search_text
 from graph.types.workflows import Workflow
 
 
@@ -39,12 +39,12 @@ class WorkflowQueries:
             strawberry.argument(description="Only those with this text in the id or name, in any case."),
         ] = None,
     ) -> ConnectionOf:
-        database = info.context.database
+        database, text = info.context.database, search_text(search)
         request = page_request("workflows", BY_ID, first, after)
-        page = await workflows_page(database, request.limit, request.after, search)
+        page = await workflows_page(database, request.limit, request.after, text)
         return ConnectionOf(
             page,
             "workflows",
             lambda workflow: Key(BY_ID.key_of(workflow), workflow.workflow_id),
-            lambda: workflows_count(database, search),
+            lambda: workflows_count(database, text),
         )

@@ -28,7 +28,9 @@ class NodeExecution:
 
     node_id: strawberry.ID = strawberry.field(description="The step's id within its workflow.")
     node_type: str = strawberry.field(description="What kind of step it is, in the words of its source.")
-    position: int = strawberry.field(description="Its place in the job, from 0; a step in a loop has several.")
+    position: int = strawberry.field(
+        description="Its place in the job, as its source counts; a step in a loop has several."
+    )
     status: NodeStatus = strawberry.field(description="Where it is in its life.")
     started_at: datetime | None = strawberry.field(description="When it started.")
     completed_at: datetime | None = strawberry.field(description="When it ended; null while it runs.")

@@ -16,6 +16,7 @@ from graph.context import Info
 from graph.errors import BadUserInput
 from graph.types.executions import NodeExecution
 from graph.types.node import Node
+from graph.types.paging import search_text
 from graph.types.scalars import described_enum
 
 if TYPE_CHECKING:
@@ -157,7 +158,7 @@ class JobFilter:
             created_to=created_to,
             completed_from=completed_from,
             completed_to=completed_to,
-            text=self.search,
+            text=search_text(self.search),
         )
 
 

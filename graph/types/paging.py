@@ -18,6 +18,7 @@ from datasources.paging import Key, Ordering, Page, PageRequest
 from graph.errors import BadUserInput
 
 MOST = 100  # rows of one page
+LONGEST_SEARCH = 200  # characters of a text to search for
 
 Item = TypeVar("Item")
 Count = Callable[[], Awaitable[int]]
@@ -49,6 +50,13 @@ class ConnectionOf:
         """The opaque name of the row's place in this list."""
         key = self.key_of(row)
         return base64.urlsafe_b64encode(orjson.dumps([self.list_name, key.value, key.id])).decode().rstrip("=")
+
+
+def search_text(text: str | None) -> str | None:
+    """What is searched for; raises BadUserInput where it is longer than anybody types."""
+    if text is not None and len(text) > LONGEST_SEARCH:
+        raise BadUserInput(f"search may have {LONGEST_SEARCH} characters, not {len(text)}.")
+    return text
 
 
 def page_request(

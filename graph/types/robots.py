@@ -15,7 +15,7 @@ from graph.errors import BadUserInput
 from graph.resolvers.jobs import jobs_of
 from graph.types.jobs import Job, JobFilterArgument, JobOrderArgument
 from graph.types.node import Node
-from graph.types.paging import After, Before, Connection, ConnectionOf, First, Last
+from graph.types.paging import After, Before, Connection, ConnectionOf, First, Last, search_text
 from graph.types.scalars import described_enum
 
 MOST_HEARTBEATS = 1000  # heartbeats of a robot in one answer
@@ -146,5 +146,5 @@ class RobotFilter:
             statuses=None if self.status is None else tuple(self.status),
             environment=self.environment,
             capability=self.capability,
-            text=self.search,
+            text=search_text(self.search),
         )

@@ -256,3 +256,11 @@ def test_a_heartbeat_with_an_impossible_share_is_refused_as_data(seeded, percent
 def test_a_report_holds_1_to_500_heartbeats(seeded, count: int) -> None:
     report = "mutation ($h: [HeartbeatInput!]!) { reportHeartbeats(input: $h) { accepted } }"
     assert seeded.ask(report, h=[{"robotId": "robot-001", "status": "IDLE"}] * count).codes == [VALUE]
+
+
+@pytest.mark.parametrize(
+    "question", ["jobs(filter: {search: $text})", "robots(filter: {search: $text})", "workflows(search: $text)"]
+)
+def test_a_text_to_search_for_has_a_length_that_somebody_would_type(seeded, question):
+    reply = seeded.ask(f"query ($text: String) {{ {question} {{ totalCount }} }}", text="x" * 201)
+    assert reply.codes == ["BAD_USER_INPUT"]

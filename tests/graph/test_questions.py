@@ -260,7 +260,9 @@ def test_every_object_can_be_asked_for_again_by_its_id(small_fleet):
     wanted = [ids["job"]["id"], ids["robot"]["id"], ids["workflow"]["id"]]
     found = small_fleet.ask(
         """query ($ids: [ID!]!, $id: ID!) {
-             nodes(ids: $ids) { __typename id ... on Job { jobId } ... on Robot { robotId } ... on Workflow { workflowId } }
+             nodes(ids: $ids) {
+               __typename id ... on Job { jobId } ... on Robot { robotId } ... on Workflow { workflowId }
+             }
              node(id: $id) { id }
         }""",
         ids=wanted,
