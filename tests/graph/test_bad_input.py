@@ -189,7 +189,7 @@ def test_too_many_global_ids_are_refused(seeded, count: int) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["%", "_%_", "\\", "%" * 10_000, "_" * 10_000, "\\" * 10_000, "a%" * 5000, "a b c " * 5000, "x" * 300_000, "'; --"],
+    ["%", "_%_", "\\", "%" * 200, "_" * 200, "\\" * 200, "a%" * 100, "a b c " * 33, "x" * 200, "'; --"],
 )
 def test_a_search_takes_every_text_as_it_stands(seeded, text: str) -> None:
     data = seeded.ask(
