@@ -50,7 +50,9 @@ CREATE FUNCTION monitor.ring() RETURNS trigger
     SET search_path TO 'pg_catalog'
     AS $$
 BEGIN
-    PERFORM pg_notify('monitor', TG_ARGV[0]);
+    IF pg_try_advisory_xact_lock(hashtextextended('casare-monitor rings for ' || TG_ARGV[0], 0)) THEN
+        PERFORM pg_notify('monitor', TG_ARGV[0]);
+    END IF;
     RETURN NULL;
 END $$;
 
@@ -314,11 +316,11 @@ CREATE TRIGGER log_update AFTER UPDATE OF status ON monitor.node_executions FOR 
 
 CREATE TRIGGER log_update AFTER UPDATE OF status ON monitor.robots FOR EACH ROW WHEN ((old.status <> new.status)) EXECUTE FUNCTION monitor.log_robot();
 
-CREATE TRIGGER ring AFTER INSERT ON monitor.events FOR EACH STATEMENT EXECUTE FUNCTION monitor.ring('events');
+CREATE CONSTRAINT TRIGGER ring AFTER INSERT ON monitor.events DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION monitor.ring('events');
 
 CREATE TRIGGER ring AFTER INSERT OR UPDATE ON monitor.reported_queues FOR EACH STATEMENT EXECUTE FUNCTION monitor.ring('queue');
 
-CREATE TRIGGER ring AFTER INSERT OR DELETE OR UPDATE ON monitor.robots FOR EACH STATEMENT EXECUTE FUNCTION monitor.ring('robots');
+CREATE CONSTRAINT TRIGGER ring AFTER INSERT OR DELETE OR UPDATE ON monitor.robots DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION monitor.ring('robots');
 
 ALTER TABLE ONLY monitor.healing_events
     ADD CONSTRAINT healing_events_job_id_fkey FOREIGN KEY (job_id) REFERENCES monitor.jobs(job_id) ON DELETE CASCADE;

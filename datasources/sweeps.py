@@ -25,7 +25,6 @@ async def sweeping(database: Database) -> AsyncIterator[Connection | None]:
 async def turn_silent_robots_offline(connection: Connection, *, seconds: float, limit: int) -> int:
     """Let up to `limit` robots that were silent for longer be offline, and the ledger say so; gives how many."""
     found = await fetch(connection, _SQL["silent_robots"], {"seconds": seconds, "limit": limit})
-    # An update of no robot at all would ring the doorbell all the same.
     if found:
         await fetch(connection, _SQL["turn_offline"], {"robot_ids": [row["robot_id"] for row in found]})
     return len(found)

@@ -1,6 +1,7 @@
 """The doorbell: a connection of its own that hears Postgres say that it is worth looking.
 
-It carries no news. Whoever misses it looks by themselves a second later.
+It carries no news. Whoever misses it looks by themselves a second later. It rings again a moment after it rang, since
+a transaction that commits while another is ringing does not ring itself.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ _log = logging.getLogger(__name__)
 
 _CHANNEL = "monitor"
 _LONGEST_BACKOFF = 5.0  # seconds
+_ECHO = 0.025  # seconds until it rings again: longer than most commits take
 _CHECK = 5.0  # seconds between two looks whether the connection lives
 
 
@@ -25,6 +27,7 @@ class Doorbell:
     def __init__(self, dsn: str, ring: Callable[[str], None]) -> None:
         self._dsn = dsn
         self._ring = ring
+        self._echoes: dict[str, asyncio.TimerHandle] = {}
         self.connected = False
 
     async def run(self) -> None:
@@ -44,7 +47,7 @@ class Doorbell:
     async def _listen(self) -> None:
         connection = await asyncpg.connect(self._dsn, timeout=5, command_timeout=5)
         try:
-            await connection.add_listener(_CHANNEL, lambda *notification: self._ring(str(notification[-1])))
+            await connection.add_listener(_CHANNEL, lambda *notification: self._hear(str(notification[-1])))
             self.connected = True
             self._ring("events")
             self._ring("robots")
@@ -52,4 +55,16 @@ class Doorbell:
                 await asyncio.sleep(_CHECK)
                 await connection.execute("SELECT 1")
         finally:
+            for echo in self._echoes.values():
+                echo.cancel()
+            self._echoes.clear()
             connection.terminate()
+
+    def _hear(self, what: str) -> None:
+        self._ring(what)
+        if what not in self._echoes:
+            self._echoes[what] = asyncio.get_running_loop().call_later(_ECHO, self._echo, what)
+
+    def _echo(self, what: str) -> None:
+        del self._echoes[what]
+        self._ring(what)
