@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from asyncio import TimerHandle
 from collections.abc import Callable, Mapping
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 from starlette.types import Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -33,6 +33,8 @@ Now = Callable[[bytes, bytes, bytes], bool]
 class SocketWire(WebSocketsSansIOProtocol):
     """A WebSocket of uvicorn that applications can write ready frames to, and abort."""
 
+    # The frame made last: sockets that name an operation alike, as many clients do, are handed the same bytes.
+    _made: ClassVar[tuple[bytes, bytes, bytes, bytes]] = b"", b"", b"", b""
     _linger: TimerHandle | None = None
 
     def handle_connect(self, event: Request) -> None:
@@ -46,8 +48,11 @@ class SocketWire(WebSocketsSansIOProtocol):
         """Write one text frame; false where the peer is behind with reading, or gone."""
         if not self.writable.is_set() or self.close_sent or self.transport.is_closing():
             return False
-        size = len(head) + len(payload) + len(tail)
-        self.transport.write(b"".join((_text_header(size), head, payload, tail)))
+        made = SocketWire._made
+        if payload is not made[1] or head != made[0] or tail != made[2]:
+            frame = b"".join((_text_header(len(head) + len(payload) + len(tail)), head, payload, tail))
+            made = SocketWire._made = head, payload, tail, frame
+        self.transport.write(made[3])
         return True
 
     def handle_ping(self) -> None:

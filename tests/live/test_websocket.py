@@ -361,9 +361,9 @@ def test_lost_connections_leave_nothing_behind(server: LiveServer) -> None:
     wait_until(lambda: server.traffic.open_sockets == 0)
     files = process.num_fds()
     for _ in range(3):
-        clients = [Client(f"{server.ws}/graphql").__enter__() for _ in range(30)]
+        clients = [Client(f"{server.ws}/graphql").__enter__().introduce() for _ in range(30)]
         for client in clients:
-            client.introduce().subscribe("1", QUEUE)
+            client.subscribe("1", QUEUE)
             client.subscribe("2", "subscription { jobUpdates { cursor } }")
         wait_until(lambda: server.traffic.open_operations == 60)
         for client in clients:
@@ -377,9 +377,9 @@ def test_lost_connections_leave_nothing_behind(server: LiveServer) -> None:
 @pytest.mark.slow
 def test_a_thousand_idle_sockets_are_all_told(dsn: str) -> None:
     with serving_live(dsn) as server:
-        clients = [Client(f"{server.ws}/graphql").__enter__() for _ in range(1000)]
+        clients = [Client(f"{server.ws}/graphql").__enter__().introduce() for _ in range(1000)]
         for client in clients:
-            client.introduce().subscribe("1", "subscription { jobUpdates { jobId } }")
+            client.subscribe("1", "subscription { jobUpdates { jobId } }")
         wait_until(lambda: server.traffic.open_operations == 1000, 30)
         server.settle(1000)
         server.new_jobs(1)
