@@ -12,6 +12,7 @@ import './page.css';
 
 const fetcher = createGraphiQLFetcher({
   url: window.location.pathname, // the graph answers where its page is, whatever root it is mounted under
+  subscriptionUrl: window.location.origin.replace(/^http/, 'ws') + window.location.pathname,
   enableIncrementalDelivery: false,
 });
 
