@@ -8,6 +8,8 @@ import psutil
 import pytest
 from live_server import Client, LiveServer, serving_live, wait_until
 
+from datasources.settings import Settings
+
 QUEUE = "subscription { queueMetrics(intervalSeconds: 0.1) { depth } }"
 QUERY = "{ __typename }"
 ANSWER = {"data": {"__typename": "Query"}}
@@ -371,7 +373,7 @@ def test_lost_connections_leave_nothing_behind(server: LiveServer) -> None:
         wait_until(lambda: server.traffic.open_operations == server.traffic.open_sockets == 0)
         for client in clients:
             client.__exit__(None, None, None)
-    wait_until(lambda: process.num_fds() <= files)
+    wait_until(lambda: process.num_fds() <= files + Settings().pool_size)  # connections to Postgres stay
 
 
 @pytest.mark.slow
