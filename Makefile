@@ -11,7 +11,7 @@ INSTALLED := $(VENV)/.installed
 GRAPHIQL := graph/graphiql_assets/index.html
 GRAPHIQL_SOURCES := $(shell git ls-files clients/graphiql 2>/dev/null)
 
-.PHONY: help install graphiql demo run test check format schema bench profile lock clean
+.PHONY: help install graphiql demo run test slow check format schema bench profile lock clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1|/' | \
@@ -39,8 +39,11 @@ demo: install ## Run the graph beside a fleet of real robots: http://127.0.0.1:8
 run: install ## Run the graph on DATABASE_URL, or on an embedded Postgres
 	@exec $(BIN)/casare-monitor serve $(ARGS)
 
-test: install ## Run the tests
-	@$(BIN)/python -m pytest $(ARGS)
+test: install ## Run the tests, on two cores
+	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow" $(ARGS)
+
+slow: install ## Run the tests that wait for real processes to die and recover
+	@$(BIN)/python -m pytest -m slow $(ARGS)
 
 check: install ## Format, lint, import floors, types and the committed schemas
 	$(BIN)/ruff format --check .

@@ -8,6 +8,7 @@ import pytest
 from serving import Graph
 
 ROOT = Path(__file__).parents[2]
+SUBSCRIPTION = re.compile(r"^subscription\b", re.MULTILINE)
 EXAMPLES = sorted((ROOT / "clients/graphiql/examples").glob("*.graphql"))
 README = re.findall(
     r"^```graphql\n(.*?)^```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE
@@ -19,7 +20,7 @@ def test_an_example_of_graphiql_runs(seeded, example: Path) -> None:
     variables = example.with_suffix(".json")
     given = json.loads(variables.read_text(encoding="utf-8")) if variables.exists() else {}
     operation = example.read_text(encoding="utf-8")
-    if "\nsubscription " in operation:
+    if SUBSCRIPTION.search(operation):
         _begins(seeded, operation)
     else:
         assert seeded.ask(operation, **given).data
@@ -39,4 +40,7 @@ def test_there_are_examples() -> None:
 
 @pytest.mark.parametrize("operation", README)
 def test_an_example_of_the_readme_runs(small_fleet, operation: str) -> None:
-    assert small_fleet.ask(operation).data
+    if SUBSCRIPTION.search(operation):
+        _begins(small_fleet, operation)
+    else:
+        assert small_fleet.ask(operation).data
