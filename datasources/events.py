@@ -6,7 +6,7 @@ has is therefore a `Position`: everything up to a number, but for the gaps below
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -51,16 +51,12 @@ class Position:
         index = bisect_right(self.gaps, seq, key=_first) - 1
         return self.gaps[index] if index >= 0 and seq <= self.gaps[index][1] else None
 
-    def with_event(self, seq: int) -> Position:
-        """This position with one number more; numbers between the highest and it become a gap."""
-        if seq > self.high:
-            skipped = ((self.high + 1, seq - 1),) if seq > self.high + 1 else ()
-            return Position(seq, self.gaps + skipped)
-        gap = self.gap(seq)
-        if gap is None:
+    def with_events(self, seqs: Sequence[int]) -> Position:
+        """This position with more numbers, which ascend; numbers between its highest and theirs become gaps."""
+        if not seqs:
             return self
-        index = bisect_left(self.gaps, gap)
-        return Position(self.high, (*self.gaps[:index], *without(gap, seq), *self.gaps[index + 1 :]))
+        skipped = ((before + 1, seq - 1) for before, seq in zip((0, *seqs), seqs, strict=False) if seq > before + 1)
+        return self.union(Position(seqs[-1], tuple(skipped)))
 
     def up_to(self, high: int) -> Position:
         """What it covers of the numbers up to this one."""
@@ -107,12 +103,6 @@ def _common(these: Sequence[Range], those: Sequence[Range]) -> Iterator[Range]:
             this = next(left, None)
         else:
             that = next(right, None)
-
-
-def without(gap: Range, seq: int) -> Sequence[Range]:
-    """What is left of a gap when this number in it is filled."""
-    first, last = gap
-    return tuple(rest for rest in ((first, seq - 1), (seq + 1, last)) if rest[0] <= rest[1])
 
 
 async def ledger_identity(database: Database) -> str:

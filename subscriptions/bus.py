@@ -215,7 +215,7 @@ def _mailbox(url: str) -> Mailbox:
 
 
 def encode_batch(batch: Batch) -> dict[str, Any]:
-    """A batch as plain JSON; where its feed stood in between follows from where it stood before."""
+    """A batch as plain JSON."""
     events = [
         [event.seq, event.at.isoformat(), *(getattr(event, field.name) for field in fields(event)[2:])]
         for event in batch.events
@@ -227,13 +227,7 @@ def decode_batch(message: Message) -> Batch:
     """The batch that was encoded."""
     before, after = _position(message["before"]), _position(message["after"])
     events = [EventRow(seq, datetime.fromisoformat(at), *others) for seq, at, *others in message["events"]]
-    positions, position = [], before
-    for event in events:
-        position = position.with_event(event.seq)
-        positions.append(position)
-    if positions:
-        positions[-1] = after
-    return Batch(before, events, positions)
+    return Batch(before, events, after)
 
 
 def _plain(position: Position) -> list[Any]:

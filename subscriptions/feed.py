@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from datasources.events import EventRow, Position, Range, events_beyond, events_end, without
+from datasources.events import EventRow, Position, Range, events_beyond, events_end
 from datasources.postgres import Database
 
 BATCH = 1000  # events of one look
@@ -20,16 +20,11 @@ _NOBODY: frozenset[str] = frozenset()
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Events in the order of their numbers, where the feed stood before them, and where it stands after each."""
+    """Events in the order of their numbers, and where the feed stood before and after them."""
 
     before: Position
     events: Sequence[EventRow]
-    positions: Sequence[Position]
-
-    @property
-    def after(self) -> Position:
-        """Where the feed stands after the last of them."""
-        return self.positions[-1] if self.positions else self.before
+    after: Position
 
     @property
     def full(self) -> bool:
@@ -54,38 +49,27 @@ class Feed:
         """Up to `BATCH` events that have become visible since the last look."""
         before = self.position
         events, writers = await events_beyond(database, before, BATCH)
-        positions = [self.adopt(event.seq) for event in events]
-        batch = Batch(before, events, positions)
-        if not batch.full:
+        self.adopt(events)
+        if len(events) < BATCH:
             self._forget_abandoned()
-        if positions:
-            positions[-1] = self.position
         if writers is not None:
             self._writers = {gap: writers if known is None else known & writers for gap, known in self._writers.items()}
-        return batch
+        return Batch(before, events, self.position)
 
-    def adopt(self, seq: int) -> Position:
-        """Go on to an event."""
-        high = self.position.high
-        if seq > high + 1:
-            self._writers[high + 1, seq - 1] = None
-        elif gap := self.position.gap(seq):
-            known = self._writers.pop(gap)
-            self._writers |= dict.fromkeys(without(gap, seq), known)
-        self.position = self.position.with_event(seq)
-        return self.position
+    def adopt(self, events: Sequence[EventRow]) -> None:
+        """Go on to events in the order of their numbers."""
+        self._move_to(self.position.with_events([event.seq for event in events]))
 
     def agree(self, position: Position) -> None:
         """Forget the gaps that somebody else, who has everything that we have, has filled or forgotten."""
-        self.position = self.position.union(position)
-        self._writers = {gap: self._writers.get(gap) for gap in self.position.gaps}
+        self._move_to(self.position.union(position))
+
+    def _move_to(self, position: Position) -> None:
+        before, self.position = self.position, position
+        if position.gaps != before.gaps:
+            self._writers = {gap: self._writers.get(before.gap(gap[0]) or gap) for gap in position.gaps}
 
     def _forget_abandoned(self) -> None:
         """Drop the gaps that were still empty after the last of their writers had ended."""
-        abandoned = [gap for gap, writers in self._writers.items() if writers == _NOBODY]
-        for gap in abandoned:
-            del self._writers[gap]
-        if abandoned:
-            self.position = Position(
-                self.position.high, tuple(gap for gap in self.position.gaps if gap in self._writers)
-            )
+        kept = tuple(gap for gap in self.position.gaps if self._writers[gap] != _NOBODY)
+        self._move_to(Position(self.position.high, kept))

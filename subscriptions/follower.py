@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from datasources.events import EventRow, Position, events_between
@@ -26,10 +26,17 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
-    """An event, and where the ledger's follower stands with it."""
+    """An event of a batch, and where its reader stood before and after the batch."""
 
     event: EventRow
-    position: Position
+    before: Position
+    after: Position
+
+    @property
+    def position(self) -> Position:
+        """Where the reader stands with it: all of the batch up to it. Not kept, since thousands have gaps in common."""
+        passed = self.after.up_to(self.event.seq)
+        return passed if passed.high >= self.before.high else self.before.union(passed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +69,7 @@ class Follower:
         """Read the ledger once, as far as one batch goes, and deliver what is new."""
         async with self._looking:
             batch = await self._feed.look(self._database)
-            self._deliver(batch.events, batch.positions)
+            self._deliver(batch)
             self.seen_at = asyncio.get_running_loop().time()
             return batch
 
@@ -70,12 +77,11 @@ class Follower:
         """Deliver what another worker's feed has read; read for oneself what is missing before it."""
         await self.reach(batch.before)
         async with self._looking:
-            fresh = [event for event in batch.events if not self.position.covers(event.seq)]
-            positions = [self._feed.adopt(event.seq) for event in fresh]
+            before = self.position
+            fresh = [event for event in batch.events if not before.covers(event.seq)]
+            self._feed.adopt(fresh)
             self._feed.agree(batch.after)
-            if positions:
-                positions[-1] = self.position
-            self._deliver(fresh, positions)
+            self._deliver(Batch(before, fresh, self.position))
             self.seen_at = asyncio.get_running_loop().time()
 
     async def reach(self, position: Position) -> bool:
@@ -84,11 +90,10 @@ class Follower:
             pass
         return self.position.high >= position.high
 
-    def _deliver(self, events: Sequence[EventRow], positions: Sequence[Position]) -> None:
-        for event, position in zip(events, positions, strict=True):
-            self._recent.append(Delivered(event, position))
-        if events:
-            self._end += len(events)
+    def _deliver(self, batch: Batch) -> None:
+        self._recent.extend(Delivered(event, batch.before, batch.after) for event in batch.events)
+        if batch.events:
+            self._end += len(batch.events)
             moved, self._moved = self._moved, asyncio.Event()
             moved.set()
 
@@ -119,15 +124,12 @@ class Follower:
             if lost := sum(last - first + 1 for first, last in position.missing(gone)):
                 position = position.union(gone)
                 yield Missed("RETENTION", lost, position)
-            for event in events[:-1]:
-                position = position.with_event(event.seq)
-                yield Delivered(event, position)
-            if events:
-                after = events[-1].seq
-                position = position.union(end.up_to(after) if len(events) == _PAGE else end)
-                yield Delivered(events[-1], position)
+            for event in events:
+                yield Delivered(event, position, end)
             if len(events) < _PAGE:
                 return
+            after = events[-1].seq
+            position = position.union(end.up_to(after))
 
 
 class Trail:

@@ -14,6 +14,7 @@ from datasources.events import EventRow, Position
 from datasources.postgres import Database
 from subscriptions import feed as feeding
 from subscriptions.feed import Feed
+from subscriptions.follower import Delivered
 
 _INSERT = """
 INSERT INTO monitor.events (kind, job_id, environment, status) SELECT 'job', $1, 'default', 'pending'
@@ -103,12 +104,12 @@ class Observer:
         before = self.feed.position
         batch = await self.feed.look(self._database)
         assert batch.before == before
-        assert batch.after == self.feed.position or not batch.events
-        for row, position in zip(batch.events, batch.positions, strict=True):
+        assert batch.after == self.feed.position
+        for row in batch.events:
             assert not before.covers(row.seq)
             self.events.append(row)
-            self.positions.append(position)
-            assert position.covers(row.seq)
+            self.positions.append(Delivered(row, before, batch.after).position)
+            assert self.positions[-1].covers(row.seq)
         return batch
 
     async def look(self, committed: set[int]) -> None:

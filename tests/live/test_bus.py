@@ -279,19 +279,13 @@ _events = st.builds(
 @st.composite
 def batches(draw: st.DrawFn) -> Batch:
     """Any batch that a feed can read: events in gaps and beyond, after which some gaps are forgotten."""
-    before = Position(0)
-    for seq in draw(st.sets(st.integers(1, 30), max_size=15)):
-        before = before.with_event(seq)
+    before = Position(0).with_events(sorted(draw(st.sets(st.integers(1, 30), max_size=15))))
     unseen = [seq for seq in range(1, 40) if not before.covers(seq)]
-    events, positions, position = [], [], before
-    for seq in sorted(draw(st.sets(st.sampled_from(unseen), max_size=6))):
-        events.append(replace(draw(_events), seq=seq))
-        position = position.with_event(seq)
-        positions.append(position)
-    if positions:
-        kept = draw(st.sets(st.sampled_from(position.gaps))) if position.gaps else set()
-        positions[-1] = Position(position.high, tuple(sorted(kept)))
-    return Batch(before, events, positions)
+    numbers = sorted(draw(st.sets(st.sampled_from(unseen), max_size=6)))
+    events = [replace(draw(_events), seq=seq) for seq in numbers]
+    after = before.with_events(numbers)
+    kept = draw(st.sets(st.sampled_from(after.gaps))) if after.gaps else set()
+    return Batch(before, events, Position(after.high, tuple(sorted(kept))))
 
 
 @given(batches())
