@@ -11,10 +11,12 @@ from typing import Annotated, Literal, Self
 from urllib.parse import quote, urlsplit
 
 from pydantic import AliasChoices, Field, SecretStr, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 # So strict because a password that is not encoded would be shown as part of the path.
 _BUS = re.compile(r"memory://|rediss?://([^@/?#]*@)?([\w.-]+|\[[0-9a-fA-F:.]+\])(:\d{1,5})?(/\d*)?(\?[^#@]*)?")
+
+_ORIGIN = re.compile(r"https?://([\w.-]+|\[[0-9a-f:.]+\])(:\d{1,5})?")
 
 
 def _named(variable: str) -> AliasChoices:
@@ -35,6 +37,22 @@ class Settings(BaseSettings):
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"], Field(description="least severe message that is logged")
     ] = "info"
+    log_format: Annotated[
+        Literal["auto", "json", "text"],
+        Field(description="how messages are logged; auto: text on a terminal, else json"),
+    ] = "auto"
+    cors_origins: Annotated[
+        tuple[str, ...],
+        NoDecode,
+        Field(description="origins whose pages may call us, separated by commas; * for all, then without credentials"),
+    ] = ("http://localhost:5173", "http://localhost:8000")
+    spa_dir: Annotated[
+        Path | None, Field(description="a built single-page application to serve at /; unset: / leads to GraphiQL")
+    ] = None
+    otlp_endpoint: Annotated[
+        str | None,
+        Field(description="OTLP/HTTP collector that takes our traces, as http://host:4318; needs the extra otel"),
+    ] = None
 
     database_url: Annotated[
         SecretStr | None,
@@ -91,6 +109,23 @@ class Settings(BaseSettings):
         if url is not None and urlsplit(url.get_secret_value()).scheme not in {"postgres", "postgresql"}:
             raise ValueError("DATABASE_URL must start with postgresql://")
         return self
+
+    @field_validator("cors_origins", mode="before")
+    @classmethod
+    def _origins(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        origins = tuple(origin.strip().rstrip("/").lower() for origin in value.split(",") if origin.strip())
+        if wrong := [origin for origin in origins if origin != "*" and not _ORIGIN.fullmatch(origin)]:
+            raise ValueError(f"{wrong[0]:.100} is no origin: it must be as https://host or https://host:port, or *")
+        return origins
+
+    @field_validator("otlp_endpoint")
+    @classmethod
+    def _collector(cls, url: str | None) -> str | None:
+        if url is not None and urlsplit(url).scheme not in {"http", "https"}:
+            raise ValueError("must start with http:// or https://")
+        return url
 
     @field_validator("bus")
     @classmethod
