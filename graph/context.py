@@ -30,11 +30,18 @@ class Context:
     moments: Moments | None = None
     forget: Callable[[str], None] = lambda _: None
     now: datetime = field(init=False)
-    loaders: Loaders = field(init=False)
+    _loaders: Loaders | None = field(init=False)
 
     def __post_init__(self) -> None:
         self.now = datetime.now(UTC)
-        self.loaders = Loaders(self.database, self.settings, self.now)
+        self._loaders = None
+
+    @property
+    def loaders(self) -> Loaders:
+        """The loaders of this operation, made when first asked for: a subscriber that only waits needs none."""
+        if self._loaders is None:
+            self._loaders = Loaders(self.database, self.settings, self.now)
+        return self._loaders
 
     def fresh(self) -> Context:
         """The same with a new moment and new loaders."""

@@ -79,7 +79,7 @@ class GraphQLEndpoint:
         if request.method in {"GET", "HEAD"} and "query" not in request.query_params and _prefers_html(accept):
             return self._page()
         streamed = accepts_streams(accept)
-        media_type = _JSON if streamed else _negotiate(accept)
+        media_type = _JSON if streamed and _JSON not in accept and _GRAPHQL not in accept else _negotiate(accept)
         if request.method == "POST":
             asked = _read_request(await self._json_body(request))
         elif request.method in {"GET", "HEAD"}:

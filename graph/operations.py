@@ -12,7 +12,8 @@ from graphql import GraphQLError, OperationType
 from graph.context import Context
 from graph.errors import present
 from graph.execution import Executor, Refused, Request
-from graph.streaming import Sink, Streams, SubscriptionRefused
+from graph.shared import Sink
+from graph.streaming import Streams, SubscriptionRefused
 
 Errors = list[dict[str, Any]]
 

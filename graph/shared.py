@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, deque
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import orjson
 from graphql import GraphQLError
@@ -19,15 +19,22 @@ from subscriptions.cursor import read_cursor
 from subscriptions.follower import Trail
 from subscriptions.ledger import FromNow, LedgerUpdate
 
-if TYPE_CHECKING:
-    from graph.streaming import Sink
-
 _HELD = 1000  # updates held back for one subscriber
 
 
 def encode(body: dict[str, Any]) -> bytes:
     """A response as JSON."""
     return orjson.dumps(body)
+
+
+class Sink(Protocol):
+    """One subscriber's operation on one connection."""
+
+    def offer(self, payload: bytes, *, key: str | None, cursor: str | None) -> None:
+        """Take a response without waiting; with a key, it may replace one with that key that still waits."""
+
+    async def send(self, payload: bytes, *, cursor: str | None) -> None:
+        """Take a response when there is room for it."""
 
 
 class Subscriber:

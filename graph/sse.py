@@ -21,7 +21,7 @@ from starlette.types import Receive, Scope, Send
 from graph.execution import MutationRefused, Request
 from graph.operations import Errors, Operations
 from graph.outbox import SLOW_REASON, WRITE_DEADLINE, Outbox, Traffic, until_first
-from graph.streaming import Sink
+from graph.shared import Sink
 
 _SIGN_OF_LIFE = 12.0  # seconds; proxies give up on silence after 15 and more
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from typing import Any, Protocol
+from typing import Any
 
 from graphql import GraphQLError
 
@@ -17,7 +17,7 @@ from datasources.events import Position
 from graph.context import Context, Moments
 from graph.errors import present
 from graph.execution import Executor, Operation, Refused, Request
-from graph.shared import SharedStream, Subscriber, encode
+from graph.shared import SharedStream, Sink, Subscriber, encode
 from graph.subscribed import Question
 from subscriptions.cursor import BadCursor, write_cursor
 from subscriptions.follower import Follower
@@ -26,16 +26,6 @@ from subscriptions.live import Live
 
 _NEAR = 100  # missed updates that are few enough to hold back the live ones meanwhile
 _JOIN = 10.0  # seconds until a shared stream has come to where a subscriber can join it
-
-
-class Sink(Protocol):
-    """One subscriber's operation on one connection."""
-
-    def offer(self, payload: bytes, *, key: str | None, cursor: str | None) -> None:
-        """Take a response without waiting; with a key, it may replace one with that key that still waits."""
-
-    async def send(self, payload: bytes, *, cursor: str | None) -> None:
-        """Take a response when there is room for it."""
 
 
 class SubscriptionRefused(Exception):
