@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import asyncpg
@@ -42,13 +42,16 @@ class UnstorableValue(ValueError):
 
 @dataclass(slots=True)
 class StatementLog:
-    """How many statements an operation ran, and for how long it waited for them, in seconds."""
+    """How many statements an operation ran, for how long it waited for them, in seconds, and its loaders' batches."""
 
     count: int = 0
     seconds: float = 0.0
+    batches: list[int] = field(default_factory=list)
 
 
 statement_log: ContextVar[StatementLog | None] = ContextVar("statement_log", default=None)
+
+OnStatement = Callable[[str, float], None]  # the name of a query, and how long it took, in seconds
 
 # What asyncpg, the socket and Postgres itself say when the database is away rather than the query wrong.
 _AWAY = (
@@ -67,6 +70,8 @@ _AWAY = (
 class _KeptConnection(asyncpg.Connection):
     """A connection whose release costs no round trip: nothing here leaves session state behind."""
 
+    on_statement: OnStatement
+
     def get_reset_query(self) -> str:
         return ""
 
@@ -74,9 +79,10 @@ class _KeptConnection(asyncpg.Connection):
 class Database:
     """A pool of connections to one Postgres."""
 
-    def __init__(self, dsn: str, settings: Settings) -> None:
+    def __init__(self, dsn: str, settings: Settings, on_statement: OnStatement = lambda _name, _seconds: None) -> None:
         self._dsn = dsn
         self._settings = settings
+        self._on_statement = on_statement
         self._pool: asyncpg.Pool | None = None
 
     async def open(self) -> None:
@@ -89,6 +95,7 @@ class Database:
             timeout=settings.connect_timeout_seconds,
             command_timeout=settings.statement_timeout_seconds + 1,
             connection_class=_KeptConnection,
+            init=self._initialize,
             server_settings={
                 "application_name": "casare-monitor",
                 "statement_timeout": str(int(settings.statement_timeout_seconds * 1000)),
@@ -100,6 +107,9 @@ class Database:
                 "random_page_cost": "1.1",
             },
         )
+
+    async def _initialize(self, connection: _KeptConnection) -> None:
+        connection.on_statement = self._on_statement
 
     async def close(self) -> None:
         """Give the connections back, or drop them where they do not come back in time."""
@@ -151,6 +161,8 @@ async def fetch(
     try:
         return await connection.fetch(statement, *arguments)
     finally:
+        seconds = time.perf_counter() - started
+        connection.on_statement(query.name, seconds)
         if (log := statement_log.get()) is not None:
             log.count += 1
-            log.seconds += time.perf_counter() - started
+            log.seconds += seconds

@@ -12,6 +12,8 @@ from typing import TypeVar
 
 from aiodataloader import DataLoader
 
+from datasources.postgres import statement_log
+
 Key = TypeVar("Key", bound=Hashable)
 Group = TypeVar("Group", bound=Hashable)
 Value = TypeVar("Value")
@@ -23,6 +25,7 @@ def by_key(
     """A loader whose keys are all answered by one statement."""
 
     async def load(keys: list[Key]) -> list[Value]:
+        _note(len(keys))
         found = await fetch(list(dict.fromkeys(keys)))
         return [found[key] if key in found else missing() for key in keys]
 
@@ -35,6 +38,7 @@ def by_group(
     """A loader whose keys are an id and what is asked of it; each distinct question is one statement."""
 
     async def load(keys: list[tuple[str, Group]]) -> list[Value]:
+        _note(len(keys))
         groups: dict[Group, list[str]] = {}
         for key, group in dict.fromkeys(keys):
             groups.setdefault(group, []).append(key)
@@ -45,3 +49,8 @@ def by_group(
         return [found[group][key] if key in found[group] else missing(group) for key, group in keys]
 
     return DataLoader(batch_load_fn=load, cache=False)
+
+
+def _note(keys: int) -> None:
+    if (log := statement_log.get()) is not None:
+        log.batches.append(keys)
