@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import asyncpg
 
@@ -108,8 +108,8 @@ class Database:
             },
         )
 
-    async def _initialize(self, connection: _KeptConnection) -> None:
-        connection.on_statement = self._on_statement
+    async def _initialize(self, connection: asyncpg.Connection) -> None:
+        cast(_KeptConnection, connection).on_statement = self._on_statement
 
     async def close(self) -> None:
         """Give the connections back, or drop them where they do not come back in time."""
@@ -162,7 +162,7 @@ async def fetch(
         return await connection.fetch(statement, *arguments)
     finally:
         seconds = time.perf_counter() - started
-        connection.on_statement(query.name, seconds)
+        cast(_KeptConnection, connection).on_statement(query.name, seconds)
         if (log := statement_log.get()) is not None:
             log.count += 1
             log.seconds += seconds
