@@ -57,7 +57,6 @@ BEGIN
 END $$;
 
 CREATE TABLE monitor.events (
-    txid xid8 DEFAULT pg_current_xact_id() NOT NULL,
     seq bigint NOT NULL,
     at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
     kind text NOT NULL,
@@ -70,8 +69,6 @@ CREATE TABLE monitor.events (
     previous_status text,
     CONSTRAINT events_kind_check CHECK ((kind = ANY (ARRAY['job'::text, 'node'::text, 'robot'::text])))
 );
-
-COMMENT ON COLUMN monitor.events.txid IS 'the writing transaction: tells a reader whether a gap in seq can still be filled';
 
 ALTER TABLE monitor.events ALTER COLUMN seq ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME monitor.events_seq_seq

@@ -122,11 +122,8 @@ CREATE TABLE monitor.healing_events (
 CREATE INDEX healing_events_by_job ON monitor.healing_events (job_id);
 CREATE INDEX healing_events_by_time ON monitor.healing_events (at);
 
--- The ledger: one row for each transition, written by the transaction that made it. Never updated. Defaults are
--- evaluated in the order of the columns: a number is drawn by a transaction that already has its id, so whoever sees a
--- gap in the numbers finds in the same snapshot who may still fill it.
+-- The ledger: one row for each transition, written by the transaction that made it. Never updated.
 CREATE TABLE monitor.events (
-    txid            xid8 NOT NULL DEFAULT pg_current_xact_id(),
     seq             bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     at              timestamptz NOT NULL DEFAULT clock_timestamp(),
     kind            text NOT NULL CHECK (kind IN ('job', 'node', 'robot')),
@@ -138,7 +135,6 @@ CREATE TABLE monitor.events (
     status          text NOT NULL,
     previous_status text
 );
-COMMENT ON COLUMN monitor.events.txid IS 'the writing transaction: tells a reader whether a gap in seq can still be filled';
 CREATE INDEX events_by_time ON monitor.events (at, seq);
 CREATE INDEX events_by_job ON monitor.events (job_id, seq) WHERE job_id IS NOT NULL;
 CREATE INDEX events_by_robot ON monitor.events (robot_id, seq) WHERE kind = 'robot';

@@ -264,7 +264,7 @@ CREATE OR REPLACE TRIGGER monitor_changed AFTER INSERT OR UPDATE OR DELETE ON {q
 CREATE OR REPLACE TRIGGER monitor_truncated AFTER TRUNCATE ON {queue}
     FOR EACH STATEMENT EXECUTE FUNCTION monitor.pgqueuer_changed();
 
-CREATE OR REPLACE TRIGGER pgqueuer_robot_named AFTER INSERT OR UPDATE OF queue_manager_id ON monitor.robots
+CREATE OR REPLACE TRIGGER monitor_pgqueuer_robot_named AFTER INSERT OR UPDATE OF queue_manager_id ON monitor.robots
     FOR EACH ROW WHEN (NEW.queue_manager_id IS NOT NULL) EXECUTE FUNCTION monitor.pgqueuer_robot_named();
 
 -- name: backfill
