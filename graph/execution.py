@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Awaitable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -123,8 +123,8 @@ class Executor:
             raise Refused(_refused([_too_costly(cost, most)], "QUERY_TOO_COMPLEX", context))
         return Operation(request, prepared.document, definition)
 
-    async def source(self, operation: Operation, context: Context) -> AsyncIterator[Any]:
-        """What a subscription's root field yields; raises Refused where it cannot begin."""
+    async def source(self, operation: Operation, context: Context) -> AsyncIterator[Sequence[Any]]:
+        """What a subscription's root field yields, in lists; raises Refused where it cannot begin."""
         executor = self._stream_executor(operation, context)
         if isinstance(executor, list):
             raise Refused(_answer(ExecutionResult(None, executor), context))
@@ -135,14 +135,19 @@ class Executor:
             raise Refused(_answer(source, context))
         return aiter(source)
 
-    async def push(self, operation: Operation, event: object, context: Context) -> dict[str, Any]:
-        """The response to a subscription for one thing that its root field yielded."""
+    async def push(self, operation: Operation, events: Sequence[object], context: Context) -> list[dict[str, Any]]:
+        """The responses to a subscription for what its root field yielded at once; their fields are read together."""
         executor = self._stream_executor(operation, context)
         if isinstance(executor, list):
-            return _answer(ExecutionResult(None, executor), context).body
+            return [_answer(ExecutionResult(None, executor), context).body for _ in events]
+        return await asyncio.gather(
+            *(self._push(executor.build_per_event_executor(event), context) for event in events)
+        )
+
+    async def _push(self, executor: GraphQLExecutor[Any], context: Context) -> dict[str, Any]:
         try:
             async with asyncio.timeout(self._settings.operation_timeout_seconds):
-                result = execute_subscription_event(executor.build_per_event_executor(event))
+                result = execute_subscription_event(executor)
                 return _answer(await result if isinstance(result, Awaitable) else result, context).body
         except TimeoutError as error:
             return _too_late(error, context).body

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, deque
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import orjson
@@ -141,8 +142,10 @@ class SharedStream:
 
     async def _run(self) -> None:
         try:
-            async for event in await self._executor.source(self.operation, self._context):
-                self._deliver(event, await self._executor.push(self.operation, event, self._event_context(event)))
+            async for events in await self._executor.source(self.operation, self._context):
+                bodies = await self._executor.push(self.operation, events, self._context_of(events))
+                for event, body in zip(events, bodies, strict=True):
+                    self._deliver(event, body)
         except Refused as refused:
             self.errors = refused.answer.body["errors"]
         except Exception as error:  # noqa: BLE001  # whatever a resolver raises is shown, or masked and logged
@@ -156,9 +159,10 @@ class SharedStream:
     def _forget(self, key: str) -> None:
         self._latest.pop(key, None)
 
-    def _event_context(self, event: object) -> Context:
-        if isinstance(event, LedgerUpdate) and event.event is not None:
-            return self._context.at(event.event.seq)
+    def _context_of(self, events: Sequence[object]) -> Context:
+        last = events[-1] if events else None
+        if isinstance(last, LedgerUpdate) and last.event is not None:
+            return self._context.at(last.event.seq)
         return self._context.fresh()
 
     def _deliver(self, event: object, body: dict[str, Any]) -> None:

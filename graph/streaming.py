@@ -119,8 +119,8 @@ class Streams:
             if start.missed is not None:
                 self.counts["gaps"] += 1
                 update = LedgerUpdate(write_cursor(self._live.identity, start.position), missed=start.missed)
-                payload = encode(await self._executor.push(stream.operation, update, context.fresh()))
-                await subscriber.sink.send(payload, cursor=update.cursor)
+                [body] = await self._executor.push(stream.operation, [update], context.fresh())
+                await subscriber.sink.send(encode(body), cursor=update.cursor)
             await self._go_behind(stream, subscriber, context, start.position)
         while not await subscriber.let_go():
             # Too much was held back: what is not in memory any more is in the ledger.
@@ -145,10 +145,11 @@ class Streams:
         context = context.fresh()
         context.part = part
         count = 0
-        async for update in await self._executor.source(stream.operation, context):
-            payload = encode(await self._executor.push(stream.operation, update, context.fresh()))
-            await subscriber.sink.send(payload, cursor=getattr(update, "cursor", None))
-            count += 1
+        async for updates in await self._executor.source(stream.operation, context):
+            bodies = await self._executor.push(stream.operation, updates, context.fresh())
+            for update, body in zip(updates, bodies, strict=True):
+                await subscriber.sink.send(encode(body), cursor=getattr(update, "cursor", None))
+            count += len(updates)
         self.counts["backlog"] += count
         return count
 

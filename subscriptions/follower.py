@@ -10,8 +10,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from datasources.events import EventRow, Position, events_between
 from datasources.postgres import Database, UpstreamError
@@ -22,6 +23,8 @@ _PAGE = 500  # events of one read when catching up
 _PATIENCE = 1.0  # seconds between two tries to catch up
 
 _log = logging.getLogger(__name__)
+
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,10 +109,12 @@ class Follower:
         """A stream's way along the ledger, from now on."""
         return Trail(self)
 
-    def recent(self, ordinal: int) -> Delivered | None:
-        """The event delivered with this ordinal, or None where it is no longer in memory."""
+    def recent(self, ordinal: int, most: int = 1) -> list[Delivered]:
+        """What was delivered from this ordinal on, up to so many; nothing where that is no longer in memory."""
         place = ordinal - self._end + len(self._recent)
-        return self._recent[place] if place >= 0 else None
+        if place < 0:
+            return []
+        return [self._recent[each] for each in range(place, min(place + most, len(self._recent)))]
 
     async def moved(self) -> None:
         """Wait until something is delivered."""
@@ -146,25 +151,29 @@ class Trail:
         self._went = asyncio.Event()
 
     async def __anext__(self) -> Delivered | Missed:
+        return (await self.some(1))[0]
+
+    async def some(self, most: int) -> Sequence[Delivered | Missed]:
+        """What comes next, waiting for one, and taking as many more as are at hand."""
         self._done_with_last()
         while True:
             if self._missed is not None:
                 try:
-                    async for item in self._missed:
-                        self._taken = item.position
-                        return item
+                    missed = await first_of(self._missed, most)
                 except UpstreamError as error:
                     _log.warning("a stream cannot catch up yet: %s", error)
                     await asyncio.sleep(_PATIENCE)
                     self._missed = self._follower.between(self._taken, self._target)
                     continue
+                if missed:
+                    self._taken = missed[-1].position
+                    return missed
                 self._missed, self._taken = None, self._target
                 self._done_with_last()
             elif self._next < self._follower.end:
-                delivered = self._follower.recent(self._next)
-                if delivered is not None:
-                    self._next += 1
-                    self._taken = delivered.position
+                if delivered := self._follower.recent(self._next, most):
+                    self._next += len(delivered)
+                    self._taken = delivered[-1].position
                     return delivered
                 self._target = self._follower.position
                 self._next = self._follower.end
@@ -186,3 +195,13 @@ class Trail:
         """Wait until everything before the ordinal is done with."""
         while self.passed < ordinal:
             await self._went.wait()
+
+
+async def first_of(items: AsyncIterator[Item], most: int) -> list[Item]:
+    """Up to so many items; none where there are no more."""
+    found = []
+    async for item in items:
+        found.append(item)
+        if len(found) == most:
+            break
+    return found

@@ -7,13 +7,15 @@ A stream is asked for in parts. What many share is `FromNow`; what one subscribe
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 
 from datasources.events import EventRow, Position
 from subscriptions.cursor import read_cursor, write_cursor
-from subscriptions.follower import Delivered, Follower, Missed, Trail
+from subscriptions.follower import Delivered, Follower, Missed, Trail, first_of
 from subscriptions.live import Live
+
+_AT_ONCE = 50  # transitions that are executed together
 
 
 @dataclass(slots=True)
@@ -61,13 +63,13 @@ async def start_behind(live: Live, cursor: str) -> Start:
     """Where to go on from a cursor; raises BadCursor where the text is none."""
     identity, position = read_cursor(cursor)
     follower = await live.follower()
-    await follower.look()
+    while (await follower.look()).full and follower.position.high < position.high:
+        pass
     here = follower.position
     if identity != live.identity:
         return Start(here, Missed("ANOTHER_LEDGER", None, here))
-    while position.high > follower.position.high:
-        if not (await follower.look()).events:
-            return Start(here, Missed("AHEAD_OF_LEDGER", None, here))
+    if position.high > here.high:
+        return Start(here, Missed("AHEAD_OF_LEDGER", None, here))
     return Start(position)
 
 
@@ -78,26 +80,26 @@ async def begin(live: Live, part: Part) -> None:
         part.begun.set()
 
 
-async def ledger_updates(live: Live, part: Part, wanted: Callable[[EventRow], bool]) -> AsyncIterator[LedgerUpdate]:
-    """The transitions of a part of the ledger that are wanted."""
+async def ledger_updates(
+    live: Live, part: Part, wanted: Callable[[EventRow], bool]
+) -> AsyncIterator[Sequence[LedgerUpdate]]:
+    """The transitions of a part of the ledger that are wanted, as many at once as are at hand."""
     await begin(live, part)
-    async for item in _items(await live.follower(), part):
-        if isinstance(item, Missed):
-            yield LedgerUpdate(write_cursor(live.identity, item.position), missed=item)
-        elif wanted(item.event):
-            yield LedgerUpdate(write_cursor(live.identity, item.position), event=item.event)
+    async for items in _items(await live.follower(), part):
+        yield [_update(live.identity, item) for item in items if isinstance(item, Missed) or wanted(item.event)]
 
 
-def _items(follower: Follower, part: Part) -> AsyncIterator[Delivered | Missed]:
-    match part:
-        case FromNow():
-            return part.trail or follower.trail()
-        case Between():
-            return follower.between(part.start, part.end)
-        case AtOnce():
-            return _nothing()
+def _update(identity: str, item: Delivered | Missed) -> LedgerUpdate:
+    cursor = write_cursor(identity, item.position)
+    return LedgerUpdate(cursor, missed=item) if isinstance(item, Missed) else LedgerUpdate(cursor, item.event)
 
 
-async def _nothing() -> AsyncIterator[Delivered | Missed]:
-    return
-    yield
+async def _items(follower: Follower, part: Part) -> AsyncIterator[Sequence[Delivered | Missed]]:
+    if isinstance(part, FromNow):
+        trail = part.trail or follower.trail()
+        while True:
+            yield await trail.some(_AT_ONCE)
+    elif isinstance(part, Between):
+        missed = follower.between(part.start, part.end)
+        while items := await first_of(missed, _AT_ONCE):
+            yield items

@@ -1,16 +1,19 @@
-"""What can be subscribed to: transitions from the ledger, gauges, and the fleet as a live query."""
+"""What can be subscribed to: transitions from the ledger, gauges, and the fleet as a live query.
+
+Each yields lists of what there is to tell at once: their fields are read together, and told one by one.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
+from itertools import takewhile
 from typing import Annotated
 
 import strawberry
 
-from datasources.events import EventRow
 from datasources.fleet import FleetScope
 from datasources.jobs import JobCriteria
 from datasources.robots import RobotCriteria, RobotRow
@@ -35,6 +38,7 @@ from subscriptions.ledger import AtOnce, FromNow, LedgerUpdate, Part, begin, led
 from subscriptions.live import Live
 
 _MOST_ROBOTS = 1000  # ids of one subscription
+_AT_ONCE = 50  # robots that are executed together
 _MOST_STEPS = 1000  # steps at the beginning of a subscription to a job
 _FASTEST = 20.0  # updates a second that anybody may ask for
 _SLOWEST = 0.01
@@ -58,11 +62,10 @@ class Subscription:
     @staticmethod
     async def job_updates(
         info: Info, filter: JobFilterArgument = None, after: After = None
-    ) -> AsyncIterator[LedgerUpdate]:
+    ) -> AsyncIterator[Sequence[LedgerUpdate]]:
         criteria = JobCriteria() if filter is None else filter.criteria()
-        async for update in ledger_updates(_live(info), _part(info), lambda event: event.kind == "job"):
-            if update.event is None or await _concerns(info, criteria, update.event):
-                yield update
+        async for updates in ledger_updates(_live(info), _part(info), lambda event: event.kind == "job"):
+            yield await _concerned(info, criteria, updates)
 
     @strawberry.subscription(
         graphql_type=NodeExecutionUpdate,
@@ -73,11 +76,10 @@ class Subscription:
         info: Info,
         job_id: Annotated[strawberry.ID, strawberry.argument(description="The job's id.")],
         after: After = None,
-    ) -> AsyncIterator[LedgerUpdate | StepAtOnce]:
+    ) -> AsyncIterator[Sequence[LedgerUpdate | StepAtOnce]]:
         live, part = _live(info), _part(info)
         if isinstance(part, AtOnce):
-            async for step in _steps_at_once(info, job_id):
-                yield step
+            yield await _steps_at_once(info, job_id)
             return
         updates = ledger_updates(live, part, lambda event: event.job_id == job_id and event.kind in {"job", "node"})
         if isinstance(part, FromNow):
@@ -87,10 +89,10 @@ class Subscription:
                 raise ClientError(f"There is no job {job_id!r:.100}.", "NOT_FOUND")
             if job.status.terminal:
                 return
-        async for update in updates:
-            if update.event is None or update.event.kind == "node":
-                yield update
-            elif JobStatus(update.event.status).terminal:
+        async for those in updates:
+            until_end = list(takewhile(lambda update: not _ends(update), those))
+            yield [update for update in until_end if update.event is None or update.event.kind == "node"]
+            if len(until_end) < len(those):
                 return
 
     @strawberry.subscription(
@@ -106,7 +108,7 @@ class Subscription:
         ] = None,
         filter: Annotated[RobotFilter | None, strawberry.argument(description="Only those; all if left out.")] = None,
         max_rate_per_second: Rate = None,
-    ) -> AsyncIterator[RobotRow]:
+    ) -> AsyncIterator[Sequence[RobotRow]]:
         if robot_ids is not None and len(robot_ids) > _MOST_ROBOTS:
             raise BadUserInput(f"robotIds may hold {_MOST_ROBOTS} ids at most, not {len(robot_ids)}.")
         wanted = _wanted(robot_ids, RobotCriteria() if filter is None else filter.criteria())
@@ -114,14 +116,14 @@ class Subscription:
         gauge, version, shown = _live(info).robots, 0, set[str]()
         async with gauge.watching():
             while True:
-                changed, version = gauge.since(version), gauge.version
-                for robot_id, robot in changed:
-                    if wanted(robot):
-                        shown.add(robot_id)
-                        yield robot
-                    elif robot_id in shown:
-                        shown.remove(robot_id)
-                        info.context.forget(robot_id)
+                changed, version = [robot for _, robot in gauge.since(version)], gauge.version
+                told = [robot for robot in changed if wanted(robot)]
+                shown.update(robot.robot_id for robot in told)
+                for left in shown.intersection(robot.robot_id for robot in changed if not wanted(robot)):
+                    shown.remove(left)
+                    info.context.forget(left)
+                for start in range(0, len(told), _AT_ONCE):
+                    yield told[start : start + _AT_ONCE]
                 await asyncio.sleep(spacing)
                 await gauge.changed(version)
 
@@ -134,14 +136,14 @@ class Subscription:
         interval_seconds: Annotated[
             float, strawberry.argument(description="At least every so many seconds, 0.1 to 3600.")
         ] = 5,
-    ) -> AsyncIterator[QueueOf]:
+    ) -> AsyncIterator[Sequence[QueueOf]]:
         if not 0.1 <= interval_seconds <= 3600:
             raise BadUserInput(f"intervalSeconds must lie between 0.1 and 3600, not {interval_seconds:g}.")
         gauge = _live(info).queue
         async with gauge.watching():
             while True:
                 version = gauge.version
-                yield QueueOf(dict(gauge.since(0)), datetime.now(UTC))
+                yield [QueueOf(dict(gauge.since(0)), datetime.now(UTC))]
                 with suppress(TimeoutError):
                     async with asyncio.timeout(interval_seconds):
                         await gauge.changed(version)
@@ -160,12 +162,12 @@ class Subscription:
         max_rate_per_second: Annotated[
             float, strawberry.argument(description="At most so many updates a second, 0.01 to 20.")
         ] = 1,
-    ) -> AsyncIterator[FleetScope]:
+    ) -> AsyncIterator[Sequence[FleetScope]]:
         spacing, live = _spacing(max_rate_per_second), _live(info)
         async with live.robots.watching(), live.queue.watching():
             while True:
                 robots, queue = live.robots.version, live.queue.version
-                yield FleetScope(environment)
+                yield [FleetScope(environment)]
                 await asyncio.sleep(spacing)
                 await _changed(live, robots, queue)
 
@@ -179,10 +181,10 @@ class Subscription:
         kinds: Annotated[
             list[ActivityKind] | None, strawberry.argument(description="Only of these kinds; all if left out.")
         ] = None,
-    ) -> AsyncIterator[LedgerUpdate]:
+    ) -> AsyncIterator[Sequence[LedgerUpdate]]:
         names = {kind.value for kind in ActivityKind if kinds is None or kind in kinds}
-        async for update in ledger_updates(_live(info), _part(info), lambda event: event.kind in names):
-            yield update
+        async for updates in ledger_updates(_live(info), _part(info), lambda event: event.kind in names):
+            yield updates
 
 
 def _live(info: Info) -> Live:
@@ -195,20 +197,28 @@ def _part(info: Info) -> Part:
     return FromNow() if info.context.part is None else info.context.part
 
 
-async def _concerns(info: Info, criteria: JobCriteria, event: EventRow) -> bool:
+async def _concerned(info: Info, criteria: JobCriteria, updates: Sequence[LedgerUpdate]) -> Sequence[LedgerUpdate]:
     if criteria == JobCriteria():
-        return True
-    if criteria.statuses is not None and event.status not in criteria.statuses:
-        return False
-    job = await info.context.at(event.seq).loaders.jobs.load(event.job_id or "")
-    return job is not None and criteria.concerns(job, JobStatus(event.status))
+        return updates
+    events = [update.event for update in updates if update.event is not None]
+    jobs = info.context.fresh().loaders.jobs
+    found = zip(events, await jobs.load_many([event.job_id or "" for event in events]), strict=True)
+    concerned = {
+        event.seq for event, job in found if job is not None and criteria.concerns(job, JobStatus(event.status))
+    }
+    return [update for update in updates if update.event is None or update.event.seq in concerned]
 
 
-async def _steps_at_once(info: Info, job_id: str) -> AsyncIterator[StepAtOnce]:
+def _ends(update: LedgerUpdate) -> bool:
+    """Whether a job has ended with it."""
+    return update.event is not None and update.event.kind == "job" and JobStatus(update.event.status).terminal
+
+
+async def _steps_at_once(info: Info, job_id: str) -> Sequence[StepAtOnce]:
     live = _live(info)
     cursor = write_cursor(live.identity, (await live.follower()).position)
-    for step in await info.context.fresh().loaders.executions.load((job_id, (_MOST_STEPS, -1))):
-        yield StepAtOnce(cursor, step)
+    steps = await info.context.fresh().loaders.executions.load((job_id, (_MOST_STEPS, -1)))
+    return [StepAtOnce(cursor, step) for step in steps]
 
 
 def _wanted(robot_ids: list[strawberry.ID] | None, criteria: RobotCriteria) -> Callable[[RobotRow], bool]:

@@ -95,8 +95,7 @@ class Worker:
         elif what == "looks":
             await self.follower.look()
         for ordinal in range(len(self.items), self.follower.end):
-            item = self.follower.recent(ordinal)
-            assert item is not None
+            [item] = self.follower.recent(ordinal)
             assert item.position.covers(item.event.seq)
             self.items.append(item)
         if what == "hears":
