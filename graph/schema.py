@@ -6,6 +6,7 @@ import strawberry
 from graphql import GraphQLInputObjectType, GraphQLInterfaceType, GraphQLObjectType, GraphQLSchema, Undefined
 from strawberry.schema.config import StrawberryConfig
 
+from graph.resolvers.activity import ActivityQueries
 from graph.resolvers.analytics import AnalyticsQueries
 from graph.resolvers.fleet import FleetQueries
 from graph.resolvers.jobs import JobQueries
@@ -21,7 +22,7 @@ from graph.types.workflows import Workflow
 
 
 @strawberry.type(description="Every question about the fleet.")
-class Query(FleetQueries, RobotQueries, JobQueries, WorkflowQueries, AnalyticsQueries, NodeQueries):
+class Query(FleetQueries, RobotQueries, JobQueries, WorkflowQueries, AnalyticsQueries, ActivityQueries, NodeQueries):
     """The root of all questions."""
 
 
