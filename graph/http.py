@@ -65,7 +65,7 @@ class GraphQLEndpoint:
         await response(scope, receive, send)
 
     async def _handle(self, request: HttpRequest) -> Response:
-        correlation_id = _correlation_id(request)
+        correlation_id = correlation_id_of(request)
         try:
             response = await self._respond(request, correlation_id)
         except HttpError as error:
@@ -209,7 +209,7 @@ def _negotiate(accept: str) -> str:
     return _GRAPHQL if graphql >= json and named and _GRAPHQL in weights else _JSON
 
 
-def _correlation_id(request: HttpRequest) -> str:
+def correlation_id_of(request: HttpRequest) -> str:
     """The client's own id where it is sane, else a new one."""
     given = request.headers.get("x-request-id", "")
     return given if _SANE_ID.fullmatch(given) else uuid.uuid4().hex
