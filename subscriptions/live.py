@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 
@@ -17,7 +18,7 @@ from subscriptions.feed import BATCH, Feed
 from subscriptions.follower import Follower
 from subscriptions.gauge import Gauge
 from subscriptions.sweeper import Sweeper
-from subscriptions.tail import SharedTail
+from subscriptions.tail import BusState, SharedTail
 
 _log = logging.getLogger(__name__)
 
@@ -31,8 +32,8 @@ class Live:
     def __init__(self, database: Database, dsn: str, settings: Settings) -> None:
         self._database = database
         self._settings = settings
-        self._doorbell = Doorbell(dsn, self._ring)
-        self._sweeper = Sweeper(database, settings)
+        self.doorbell = Doorbell(dsn, self._ring)
+        self.sweeper = Sweeper(database, settings)
         self._shared = SharedTail(dsn, settings)
         self._ready = asyncio.Event()
         self._rung = asyncio.Event()
@@ -45,13 +46,13 @@ class Live:
     async def start(self) -> None:
         """Start what keeps it going; a database that is away does not hinder."""
         for name, work in (
-            ("doorbell", self._doorbell.run),
+            ("doorbell", self.doorbell.run),
             ("ledger", self._follow),
             ("robots", self.robots.run),
             ("queue", self.queue.run),
-            ("sweeper", self._sweeper.run),
+            ("sweeper", self.sweeper.run),
         ):
-            self._tasks.append(asyncio.create_task(_keep_going(name, work), name=f"live-{name}"))
+            self._tasks.append(asyncio.create_task(keep_going(name, work), name=f"live-{name}"))
 
     async def stop(self) -> None:
         """End all of it."""
@@ -60,6 +61,18 @@ class Live:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks.clear()
         await self._shared.stop()
+
+    @property
+    def feed_age(self) -> float:
+        """How long ago this worker saw the ledger, in seconds; infinite where it has not yet."""
+        if self._follower is None:
+            return math.inf
+        return asyncio.get_running_loop().time() - self._follower.seen_at
+
+    @property
+    def bus(self) -> BusState:
+        """How this worker hears the others."""
+        return self._shared.state
 
     async def follower(self) -> Follower:
         """The follower of the ledger; raises UpstreamUnavailable where it could not start yet."""
@@ -112,7 +125,7 @@ class Live:
         return {queue.environment: queue for queue in await queue_by_environment(self._database)}
 
 
-async def _keep_going(name: str, work: Callable[[], Awaitable[None]]) -> None:
+async def keep_going(name: str, work: Callable[[], Awaitable[None]]) -> None:
     """Do it until cancelled: what nobody foresaw is logged, and it starts anew."""
     while True:
         try:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from enum import Enum
 from typing import Any
 
 from datasources.settings import Settings
@@ -23,6 +24,15 @@ _CHANNEL = "events"
 _SILENCE = 2.0  # seconds without a word after which a worker reads for itself
 
 
+class BusState(Enum):
+    """How a worker hears the others."""
+
+    ALONE = "each worker reads the ledger for itself"
+    CONNECTED = "connected"
+    AWAY = "not connected: each worker reads the ledger for itself meanwhile"
+    REFUSED = "refused: each worker reads the ledger for itself"
+
+
 class SharedTail:
     """One worker's part in reading the ledger."""
 
@@ -33,6 +43,14 @@ class SharedTail:
         self._follower: Follower | None = None
         self._wake: Callable[[], None] = lambda: None
         self._missed = False
+        self._refused = False
+
+    @property
+    def state(self) -> BusState:
+        """How this worker hears the others."""
+        if self._bus is None:
+            return BusState.REFUSED if self._refused else BusState.ALONE
+        return BusState.CONNECTED if self._bus.connected else BusState.AWAY
 
     @property
     def leads(self) -> bool:
@@ -48,7 +66,7 @@ class SharedTail:
             await self._bus.start(self._hear, namespace)
         except BusRefused as error:
             _log.error("every worker reads the ledger for itself: %s", error)  # the reason says it all
-            self._bus = None
+            self._bus, self._refused = None, True
             return
         await self._leadership.start()
 

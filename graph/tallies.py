@@ -1,0 +1,86 @@
+"""What a worker counts anyway, as metrics: taken over once a second, so that counting itself costs nothing more."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+
+from graph.metrics import Metrics, OverWorkers
+from graph.outbox import Traffic
+from graph.streaming import Streams
+from subscriptions.live import Live
+from subscriptions.tail import BusState
+
+_EVERY = 1.0  # seconds
+_HEARD = {BusState.ALONE, BusState.CONNECTED}
+
+Read = Callable[[], float]
+
+
+class Tallies:
+    """The counts and states of one worker's connections, streams, ledger and sweeper."""
+
+    def __init__(self, metrics: Metrics, traffic: Traffic, streams: Streams, live: Live) -> None:
+        self._metrics = metrics
+        self._takers: list[Callable[[], None]] = []
+        counts, sweeper = streams.counts, live.sweeper
+        total, state = self._total, self._state
+        total("sockets", "WebSockets opened.", lambda: traffic.sockets)
+        total("streams", "Answers over HTTP that were streams.", lambda: traffic.streams)
+        total("connection_operations", "Operations on sockets and streams.", lambda: traffic.operations)
+        total("deliveries", "Responses sent on sockets and streams.", lambda: traffic.deliveries)
+        total("deliveries_coalesced", "Values of gauges that newer ones replaced.", lambda: traffic.coalesced)
+        total("connections_closed_slow", "Connections closed for slow reading.", lambda: traffic.closed_slow)
+        total("connections_aborted", "Connections dropped for not reading at all.", lambda: traffic.aborted)
+        total("subscriptions", "Subscriptions begun.", lambda: counts["operations"])
+        total("subscriptions_resumed", "Subscriptions that came with a cursor.", lambda: counts["resumed"])
+        total("subscription_gaps", "Subscribers told that the ledger lost something.", lambda: counts["gaps"])
+        total("subscription_backlog_updates", "Updates told to one subscriber alone.", lambda: counts["backlog"])
+        total("shared_executions", "Executions of shared streams.", lambda: counts["executions"])
+        total("sweeps", "Sweeps done.", lambda: sweeper.sweeps)
+        total("sweep_failures", "Sweeps that have to be repeated.", lambda: sweeper.failures)
+        swept = metrics.counter("swept_rows", "What sweeps did, in rows.", "kind")
+        for kind in sweeper.swept:
+            self._takers.append(_increasing(swept.labels(kind).inc, partial(sweeper.swept.__getitem__, kind)))
+        state("sockets_open", "WebSockets that are open.", "livesum", lambda: traffic.open_sockets)
+        state("streams_open", "Answers over HTTP that still go on.", "livesum", lambda: traffic.open_streams)
+        state("connection_operations_open", "Operations that run on them.", "livesum", lambda: traffic.open_operations)
+        state(
+            "shared_streams", "Subscriptions executed, each for all who ask alike.", "livesum", lambda: streams.shared
+        )
+        state("feed_age_seconds", "Time since a worker last saw the ledger.", "livemax", lambda: live.feed_age)
+        state(
+            "doorbell_connected", "Whether each worker hears the database.", "livemin", lambda: live.doorbell.connected
+        )
+        state("bus_connected", "Whether each worker hears the others.", "livemin", lambda: live.bus in _HEARD)
+
+    def take(self) -> None:
+        """Take everything over."""
+        for take in self._takers:
+            take()
+
+    async def run(self) -> None:
+        """Do so every second, until cancelled."""
+        while True:
+            self.take()
+            await asyncio.sleep(_EVERY)
+
+    def _total(self, name: str, what: str, read: Read) -> None:
+        self._takers.append(_increasing(self._metrics.counter(name, what).inc, read))
+
+    def _state(self, name: str, what: str, over_workers: OverWorkers, read: Read) -> None:
+        gauge = self._metrics.gauge(name, what, over_workers)
+        self._takers.append(lambda: gauge.set(read()))
+
+
+def _increasing(increase: Callable[[float], None], read: Read) -> Callable[[], None]:
+    taken = 0.0
+
+    def take() -> None:
+        nonlocal taken
+        total = read()
+        increase(total - taken)
+        taken = total
+
+    return take
