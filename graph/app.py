@@ -22,6 +22,7 @@ from graph.http import GraphQLEndpoint
 from graph.legacy import legacy_routes
 from graph.operations import Operations
 from graph.outbox import Traffic
+from graph.rest import rest_routes
 from graph.schema import build_schema, core
 from graph.sse import StreamedAnswers
 from graph.streaming import Streams
@@ -65,6 +66,7 @@ def create_app(settings: Settings, dsn: str) -> FastAPI:
     app.routes.append(Route("/graphql", endpoint))
     app.routes.append(WebSocketRoute("/graphql", GraphQLSocket(operations, traffic)))
     app.routes.extend(legacy_routes(operations, traffic))
+    app.routes.extend(rest_routes(executor, context, settings))
     app.routes.append(Route("/health", Health(database).show))
     app.routes.append(Route("/", _to_graphiql))
     return app

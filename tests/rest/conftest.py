@@ -1,0 +1,34 @@
+"""A server for the tests of the REST paths, over a small fleet and over a seeded one."""
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+
+import asyncpg
+import pytest
+from serving import Graph, serving
+
+FLEET = Path(__file__).parents[1] / "graph" / "fleet.sql"
+
+
+@pytest.fixture
+def small_fleet(dsn: str) -> Iterator[Graph]:
+    """A server over the three robots and six jobs of fleet.sql."""
+
+    async def fill() -> None:
+        connection = await asyncpg.connect(dsn, timeout=10)
+        try:
+            await connection.execute(FLEET.read_text())
+        finally:
+            await connection.close(timeout=5)
+
+    asyncio.run(fill())
+    with serving(dsn) as graph:
+        yield graph
+
+
+@pytest.fixture(scope="session")
+def seeded_rest(seeded_dsn: str) -> Iterator[Graph]:
+    """A server over the seeded fleet, for tests that only read."""
+    with serving(seeded_dsn, offline_after_seconds=86400) as graph:
+        yield graph
