@@ -15,10 +15,14 @@ from datetime import UTC, datetime
 
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
+from starlette.requests import Request
+from starlette.responses import Response
 
 from datasources.metrics import RobotsInState, SourceErrors, robots_by_state, source_errors
 from datasources.postgres import Database, UpstreamError
 from datasources.queue import EnvironmentQueue, queue_by_environment
+from graph.metrics import Metrics
+from graph.tallies import Tallies
 
 _FRESH = 5.0  # seconds that a reading serves
 _PATIENCE = 5.0  # seconds for one
@@ -133,3 +137,22 @@ def _errors(rows: Sequence[SourceErrors]) -> Metric:
 
 def _known(environment: str, told: set[str]) -> str:
     return environment if environment in told else "other"
+
+
+class MetricsPage:
+    """`/metrics`: what all workers count, and the fleet."""
+
+    def __init__(self, metrics: Metrics, tallies: Tallies, fleet: FleetMetrics) -> None:
+        self._metrics = metrics
+        self._tallies = tallies
+        self._fleet = fleet
+        self._turn = asyncio.Lock()
+
+    async def show(self, request: Request) -> Response:
+        """The page, in the format that the scraper takes."""
+        await self._fleet.read()
+        self._tallies.take()
+        async with self._turn:
+            page = await asyncio.to_thread(self._metrics.page, request.headers.get("accept", ""), self._fleet)
+        body, content_type = page
+        return Response(body, headers={"Content-Type": content_type, "Cache-Control": "no-store"})

@@ -1,4 +1,7 @@
-"""Whether the service can do its work, and if not, why."""
+"""Whether the service can do its work, and if not, why. Each check has a state, how old what it knows is, and a reason.
+
+`degraded` means that somebody should look, while all that is asked is still answered.
+"""
 
 from __future__ import annotations
 
@@ -9,33 +12,49 @@ from typing import Any
 import orjson
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Route
 
 from datasources.postgres import Database, UpstreamError
 from datasources.sql import Query
+from subscriptions.gauge import Gauge
+from subscriptions.live import Live
+from subscriptions.tail import BusState
 
 _PING = Query("ping", "SELECT 1")
-_PATIENCE = 3.0  # seconds for the database to answer
+_PATIENCE = 3.0  # seconds for the database to answer, and for a worker that has just started to see the ledger
+_OLDEST = 15.0  # seconds since the ledger was seen; it is looked at every second or two
+
+Check = dict[str, Any]
 
 
 class Health:
-    """`/health`: 200 while the database answers, 503 with the reason while it does not."""
+    """`/health` and `/health/ready`: 200 while all that is asked can be answered, else 503; `/health/live`: 200."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, live: Live) -> None:
         self._database = database
+        self._live = live
+
+    def routes(self) -> list[Route]:
+        """The routes of health."""
+        return [
+            Route("/health", self.show),
+            Route("/health/ready", self.show),
+            Route("/health/live", self.show_life),
+        ]
 
     async def show(self, _request: Request) -> Response:
         """The state of the service and of what it needs."""
-        database = await self._check_database()
-        healthy = database["status"] == "ok"
-        body = {"status": "ok" if healthy else "unavailable", "checks": {"database": database}}
-        return Response(
-            orjson.dumps(body),
-            200 if healthy else 503,
-            {"Cache-Control": "no-store"},
-            media_type="application/json",
-        )
+        database, feed = await asyncio.gather(self._check_database(), self._check_feed())
+        checks = {"database": database, "feed": feed, "bus": self._check_bus(), "collector": self._check_collector()}
+        states = {check["status"] for check in checks.values()}
+        status = next((state for state in ("unavailable", "degraded") if state in states), "ok")
+        return _answer({"status": status, "checks": checks}, 503 if status == "unavailable" else 200)
 
-    async def _check_database(self) -> dict[str, Any]:
+    async def show_life(self, _request: Request) -> Response:
+        """That the process is there, and its event loop turns."""
+        return _answer({"status": "ok"}, 200)
+
+    async def _check_database(self) -> Check:
         started = time.perf_counter()
         try:
             async with asyncio.timeout(_PATIENCE):
@@ -44,4 +63,46 @@ class Health:
             return {"status": "unavailable", "reason": str(error)}
         except TimeoutError:
             return {"status": "unavailable", "reason": f"no answer within {_PATIENCE:g} s"}
-        return {"status": "ok", "latencyMs": round((time.perf_counter() - started) * 1000, 1)}
+        return {"status": "ok", "ageSeconds": 0.0, "latencyMs": round((time.perf_counter() - started) * 1000, 1)}
+
+    async def _check_feed(self) -> Check:
+        """How long ago the ledger was seen, and whether the database can say that there is something new."""
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                await self._live.follower()
+        except (UpstreamError, TimeoutError):
+            return {"status": "unavailable", "reason": "the ledger has not been read yet"}
+        age = self._live.feed_age
+        told = {"ageSeconds": round(age, 3), "doorbell": self._live.doorbell.connected}
+        if age > _OLDEST:
+            return {"status": "unavailable", **told, "reason": f"the ledger was not seen for {age:.0f} s"}
+        if not self._live.doorbell.connected:
+            return {"status": "degraded", **told, "reason": "the doorbell is not connected: news come a second later"}
+        return {"status": "ok", **told}
+
+    def _check_bus(self) -> Check:
+        state = self._live.bus
+        told = {"reason": state.value}
+        if state in {BusState.ALONE, BusState.CONNECTED}:
+            return {"status": "ok", **told}
+        return {"status": "degraded", **told}
+
+    def _check_collector(self) -> Check:
+        """What is kept of the fleet in memory; nothing is while nobody watches."""
+        ages = [age for gauge in (self._live.robots, self._live.queue) if (age := _age(gauge)) is not None]
+        if not ages:
+            return {"status": "ok", "reason": "nobody watches"}
+        told = {"ageSeconds": round(max(ages), 3)}
+        if max(ages) > _OLDEST:
+            return {"status": "degraded", **told, "reason": "what is shown live could not be read again"}
+        return {"status": "ok", **told}
+
+
+def _age(gauge: Gauge[Any]) -> float | None:
+    if not gauge.watched or gauge.read_at is None:
+        return None
+    return asyncio.get_running_loop().time() - gauge.read_at
+
+
+def _answer(body: dict[str, Any], status: int) -> Response:
+    return Response(orjson.dumps(body), status, {"Cache-Control": "no-store"}, media_type="application/json")

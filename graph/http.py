@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import uuid
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qsl
@@ -22,6 +21,7 @@ from starlette.types import Receive, Scope, Send
 from datasources.postgres import StatementLog, statement_log
 from datasources.settings import Settings
 from graph.context import Context
+from graph.exchanges import exchange
 from graph.execution import Executor, MutationRefused, Request
 from graph.sse import StreamedAnswers, accepts_streams
 
@@ -29,7 +29,6 @@ _JSON = "application/json"
 _GRAPHQL = "application/graphql-response+json"
 _BODY_TIMEOUT = 10.0  # seconds for a client to send its whole body
 _HANG_UP = {"Connection": "close"}  # what remains of a body is not read
-_SANE_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 
 
 class HttpError(Exception):
@@ -69,6 +68,7 @@ class GraphQLEndpoint:
         try:
             response = await self._respond(request, correlation_id)
         except HttpError as error:
+            exchange().codes.append(error.code)
             body = {"errors": [{"message": str(error), "extensions": {"code": error.code}}]}
             response = Response(orjson.dumps(body), error.status, error.headers, media_type=_JSON)
         response.headers["X-Request-ID"] = correlation_id
@@ -105,6 +105,8 @@ class GraphQLEndpoint:
             answer = await self._executor.answer(asked, self._context(correlation_id), only_questions=method != "POST")
         finally:
             statement_log.reset(token)
+        if not answer.executed:
+            exchange().codes.extend(error["extensions"]["code"] for error in answer.body["errors"])
         status = 200 if answer.executed or media_type == _JSON else 400
         timing = f'sql;desc="{statements.count} statements";dur={statements.seconds * 1000:.1f}'
         headers = {"Content-Type": f"{media_type}; charset=utf-8", "Server-Timing": timing, "Vary": "Accept"}
@@ -209,7 +211,6 @@ def _negotiate(accept: str) -> str:
     return _GRAPHQL if graphql >= json and named and _GRAPHQL in weights else _JSON
 
 
-def correlation_id_of(request: HttpRequest) -> str:
+def correlation_id_of(_request: HttpRequest) -> str:
     """The client's own id where it is sane, else a new one."""
-    given = request.headers.get("x-request-id", "")
-    return given if _SANE_ID.fullmatch(given) else uuid.uuid4().hex
+    return exchange().id

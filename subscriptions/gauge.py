@@ -37,6 +37,11 @@ class Gauge(Generic[Value]):
         self.version = 0
         self.read_at: float | None = None
 
+    @property
+    def watched(self) -> bool:
+        """Whether somebody watches, so that it is kept fresh."""
+        return self._watchers > 0
+
     def ring(self) -> None:
         """Something may have changed."""
         self._rung.set()

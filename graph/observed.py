@@ -1,0 +1,166 @@
+"""The executor and the operations of connections, watched: what they do stands in metrics, traces and the log."""
+
+from __future__ import annotations
+
+import logging
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from graphql import Executor as GraphQLExecutor
+from graphql import GraphQLSchema
+
+from datasources.postgres import StatementLog, statement_log
+from datasources.settings import Settings
+from graph.context import Context
+from graph.exchanges import Exchange, current
+from graph.execution import Answer, Executor, Operation, Request
+from graph.metrics import Metrics
+from graph.operations import Errors, Operations
+from graph.shared import Sink
+from graph.spans import Spans
+from graph.streaming import Streams
+
+_LONGEST_NAME = 100  # characters
+
+_log = logging.getLogger("graph.operations")
+
+
+@dataclass(slots=True)
+class Work:
+    """An operation or an event while it is executed."""
+
+    codes: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+
+
+class Watch:
+    """Looks at the clock, and tells metrics and traces."""
+
+    def __init__(self, metrics: Metrics, spans: Spans | None) -> None:
+        self.metrics = metrics
+        self._spans = spans
+
+    def statement(self, query: str, seconds: float) -> None:
+        """A statement has ended."""
+        self.metrics.statement(query, seconds)
+        if self._spans is not None:
+            self._spans.statement(query, seconds)
+
+    @contextmanager
+    def work(self, name: str | None, kind: str, correlation_id: str) -> Iterator[Work]:
+        """An operation, or an event, for the length of the block."""
+        work, started = Work(), time.perf_counter()
+        if self._spans is None:
+            yield work
+        else:
+            with self._spans.work(name or "", kind, correlation_id) as span:
+                if kind != "event" and (now := current.get()) is not None:
+                    now.traceparent = span.traceparent
+                yield work
+                for code in work.codes[:1]:
+                    span.fail(code)
+        work.seconds = time.perf_counter() - started
+
+
+class ObservedExecutor(Executor):
+    """An executor that is watched."""
+
+    def __init__(self, schema: GraphQLSchema, settings: Settings, watch: Watch) -> None:
+        super().__init__(schema, settings)
+        self._watch = watch
+
+    async def _execute(self, operation: Operation, context: Context) -> Answer:
+        name, kind = name_of(operation), operation.type.value
+        now = current.get()
+        if now is not None and now.operation is None:
+            now.operation = name
+        with _statements(now) as statements, self._watch.work(name, kind, context.correlation_id) as work:
+            answer = await super()._execute(operation, context)
+            if answer.executed:
+                work.codes += _codes(answer.body)
+        self._watch.metrics.operation(name, kind, work.seconds, work.codes)
+        for keys in statements.batches:
+            self._watch.metrics.batch(keys)
+        if now is not None:
+            now.failures += work.codes
+        return answer
+
+    async def _push(self, executor: GraphQLExecutor[Any], context: Context) -> dict[str, Any]:
+        node = executor.operation.name
+        name = None if node is None else node.value[:_LONGEST_NAME]
+        with self._watch.work(name, "event", context.correlation_id) as work:
+            body = await super()._push(executor, context)
+            work.codes += _codes(body)
+        self._watch.metrics.event(name, work.seconds, work.codes)
+        return body
+
+
+class ObservedOperations(Operations):
+    """The operations of sockets and streams, each with its line in the log."""
+
+    def __init__(
+        self, executor: Executor, streams: Streams, context: Callable[[str], Context], metrics: Metrics
+    ) -> None:
+        super().__init__(executor, streams, context)
+        self._metrics = metrics
+
+    async def run(
+        self, request: Request, sink: Sink, *, after: str | None = None, correlation_id: str | None = None
+    ) -> Errors | None:
+        """Run one until it is complete; gives the errors of one that could not begin, or not go on."""
+        connection = current.get()
+        now = Exchange(
+            correlation_id or uuid.uuid4().hex, operation=(request.operation_name or "")[:_LONGEST_NAME] or None
+        )
+        token = current.set(now)
+        started = time.perf_counter()
+        try:
+            errors = await super().run(request, sink, after=after, correlation_id=now.id)
+            now.codes += _codes({"errors": errors or ()})
+        finally:
+            current.reset(token)
+            for code in now.codes:
+                self._metrics.rejected(code)
+            _log.info(
+                "operation %s %s",
+                now.operation or "-",
+                "refused" if now.codes else "ended",
+                extra={
+                    "request_id": now.id,
+                    "connection": connection.id if connection else None,
+                    "operation": now.operation,
+                    "outcome": now.outcome,
+                    "codes": now.codes + now.failures,
+                    "duration_ms": round((time.perf_counter() - started) * 1000, 2),
+                },
+            )
+        return errors
+
+
+def name_of(operation: Operation) -> str | None:
+    """What the client calls it."""
+    name = operation.definition.name
+    return None if name is None else name.value[:_LONGEST_NAME]
+
+
+def _codes(body: dict[str, Any]) -> list[str]:
+    return [error["extensions"]["code"] for error in body.get("errors", ())]
+
+
+@contextmanager
+def _statements(now: Exchange | None) -> Iterator[StatementLog]:
+    """The statements of the block, which those of the exchange and of whoever counts around it include."""
+    around, own = statement_log.get(), StatementLog()
+    token = statement_log.set(own)
+    try:
+        yield own
+    finally:
+        statement_log.reset(token)
+        for log in (around, None if now is None else now.statements):
+            if log is not None:
+                log.count += own.count
+                log.seconds += own.seconds
