@@ -84,3 +84,16 @@ async def test_what_was_there_before_attaching_is_answered_as_well(dsn, pgqueuer
     assert (found["status"], found["rawStatus"], found["workflowId"]) == ("FAILED", "exception", "fail")
     assert found["errorType"]
     assert found["nodeExecutions"] == []
+
+
+@pytest.mark.slow
+async def test_a_job_that_is_tried_again_and_one_that_is_cancelled_tell_so(dsn, pgqueuer):
+    await attach(dsn, "pgqueuer")
+    tried = await pgqueuer("enqueue", "retry_once")
+    cancelled = await pgqueuer("enqueue", "succeed")
+    await pgqueuer("cancel", cancelled)
+    await pgqueuer("work")
+    again = await _ask(dsn, f"pgqueuer:{tried}")
+    assert (again["status"], again["retryCount"], again["errorType"]) == ("COMPLETED", 1, None)
+    stopped = await _ask(dsn, f"pgqueuer:{cancelled}")
+    assert (stopped["status"], stopped["rawStatus"], stopped["claimedAt"]) == ("CANCELLED", "canceled", None)
