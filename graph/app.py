@@ -90,6 +90,7 @@ def create_app(settings: Settings, dsn: str, spans: Spans | None = None) -> Fast
     app.routes.append(WebSocketRoute("/graphql", GraphQLSocket(operations, traffic)))
     app.routes.extend(legacy_routes(operations, traffic))
     app.routes.extend(rest_routes(executor, context, settings))
+    app.routes.extend(docs_routes(openapi(schema, app.version)))
     app.routes.extend(Health(database, live).routes())
     app.routes.append(Route("/metrics", MetricsPage(metrics, tallies, fleet_metrics).show))
     if settings.spa_dir is None:

@@ -1,4 +1,5 @@
-"""GraphiQL from our own origin: a page that loads nothing from elsewhere, and assets named by their content.
+"""GraphiQL and the pages about REST from our own origin: they load nothing from elsewhere, their assets are named by
+their content.
 
 `clients/graphiql` is its source, `make` builds it, the wheel carries it; without it the graph still answers.
 """
@@ -39,13 +40,13 @@ _HEADERS = {
 }
 
 
-def page(assets: Path = ASSETS) -> Response:
-    """The HTML of GraphiQL, or 503 in plain words where it is not built."""
+def page(assets: Path = ASSETS, name: str = "index.html") -> Response:
+    """The HTML of GraphiQL or of another page, or 503 in plain words where it is not built."""
     try:
-        return HTMLResponse((assets / "index.html").read_bytes(), headers=_HEADERS)
+        return HTMLResponse((assets / name).read_bytes(), headers=_HEADERS)
     except FileNotFoundError:
         return PlainTextResponse(
-            "GraphiQL is not built: run `make graphiql`. The graph itself answers POST requests here.\n",
+            "This page is not built: run `make graphiql`. What it is about works without it.\n",
             status_code=503,
             headers={**_HEADERS, "Cache-Control": "no-store"},
         )

@@ -20,7 +20,7 @@ SOURCE = Path(__file__).resolve().parent
 ASSETS = SOURCE.parents[1] / "graph" / "graphiql_assets"
 
 _PACKAGES = ("package.json", "package-lock.json", ".npmrc")
-_SOURCES = (*_PACKAGES, "index.html", "vite.config.js", "src/**/*", "examples/*")
+_SOURCES = (*_PACKAGES, "*.html", "vite.config.js", "src/**/*", "examples/*")
 _PATIENCE_SECONDS = 900
 
 
