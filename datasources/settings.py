@@ -92,7 +92,7 @@ class Settings(BaseSettings):
     max_query_tokens: Annotated[int, Field(ge=100, description="most tokens in a GraphQL document")] = 2000
     max_query_cost: Annotated[
         int, Field(ge=100, description="most fields of an answer with all its pages full; an object counts as 5")
-    ] = 200_000
+    ] = 500_000
     offline_after_seconds: Annotated[
         float, Field(gt=0, description="a robot silent for longer is offline, in seconds")
     ] = 60.0
