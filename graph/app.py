@@ -16,6 +16,7 @@ from datasources.postgres import Database
 from datasources.settings import Settings
 from graph.browser import Origins, SinglePage
 from graph.context import Context
+from graph.docs import docs_routes
 from graph.exchanges import Exchanges
 from graph.finished_jobs import FinishedJobs
 from graph.fleet_metrics import FleetMetrics, MetricsPage
@@ -26,6 +27,7 @@ from graph.legacy import legacy_routes
 from graph.logs import configure
 from graph.metrics import Metrics
 from graph.observed import ObservedExecutor, ObservedOperations, Watch
+from graph.openapi import openapi
 from graph.outbox import Traffic
 from graph.rest import rest_routes
 from graph.schema import build_schema, core
