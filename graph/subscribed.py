@@ -4,9 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from dataclasses import dataclass
+from typing import cast
 
 import orjson
-from graphql import FieldNode, OperationType, StringValueNode, VariableNode, Visitor, visit
+from graphql import (
+    DocumentNode,
+    FieldNode,
+    FragmentDefinitionNode,
+    FragmentSpreadNode,
+    InlineFragmentNode,
+    OperationDefinitionNode,
+    OperationType,
+    SelectionSetNode,
+    StringValueNode,
+    VariableNode,
+    Visitor,
+    visit,
+)
 
 from graph.execution import Answer, Operation, Refused
 
@@ -30,25 +44,45 @@ class Question:
     @classmethod
     def of(cls, operation: Operation) -> Question:
         """What an operation asks; raises Refused where it is no subscription."""
-        root = next(
-            (node for node in operation.definition.selection_set.selections if isinstance(node, FieldNode)), None
-        )
-        if operation.type is not OperationType.SUBSCRIPTION or root is None:
-            message = "This is no subscription to one field: send queries and mutations as requests."
+        if operation.type is not OperationType.SUBSCRIPTION:
+            message = "This is no subscription: send queries and mutations as requests."
             error = {"message": message, "extensions": {"code": "NOT_A_SUBSCRIPTION"}}
             raise Refused(Answer({"errors": [error]}, executed=False))
+        root = _root(operation.document, operation.definition.selection_set)
         variables = dict(operation.request.variables or {})
         value = next((argument.value for argument in root.arguments or () if argument.name.value == "after"), None)
         after = value.value if isinstance(value, StringValueNode) else None
         names = _Names()
         visit(operation.document, names)
         if isinstance(value, VariableNode):
-            after = variables.get(value.name.value)
-            if names.variables.count(value.name.value) == 2:  # where it is declared, and here
+            given = variables.get(value.name.value, _default(operation.definition, value.name.value))
+            after = given if isinstance(given, str) else None
+            # Only what may stand there is no matter of all: where it is declared, and here.
+            if given == after and names.variables.count(value.name.value) == 2:
                 variables.pop(value.name.value, None)
         request = operation.request
         key = (request.query, request.operation_name, orjson.dumps(variables, option=orjson.OPT_SORT_KEYS))
         return cls(root.name.value, key, after, frozenset(names.as_of))
+
+
+def _root(document: DocumentNode, selections: SelectionSetNode) -> FieldNode:
+    """The root field, of which validation lets a subscription have one, wherever it stands."""
+    match selections.selections[0]:
+        case FieldNode() as field:
+            return field
+        case InlineFragmentNode() as fragment:
+            return _root(document, fragment.selection_set)
+        case spread:
+            name = cast(FragmentSpreadNode, spread).name.value
+            fragments = (each for each in document.definitions if isinstance(each, FragmentDefinitionNode))
+            return _root(document, next(each.selection_set for each in fragments if each.name.value == name))
+
+
+def _default(definition: OperationDefinitionNode, name: str) -> str | None:
+    """The text that a variable stands for where the request does not say."""
+    values = (each.default_value for each in definition.variable_definitions or () if each.variable.name.value == name)
+    value = next(values, None)
+    return value.value if isinstance(value, StringValueNode) else None
 
 
 class _Names(Visitor):

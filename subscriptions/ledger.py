@@ -15,7 +15,7 @@ from subscriptions.cursor import read_cursor, write_cursor
 from subscriptions.follower import Delivered, Follower, Missed, Trail, first_of
 from subscriptions.live import Live
 
-_AT_ONCE = 50  # transitions that are executed together
+_AT_ONCE = 100  # transitions that are executed together
 
 
 @dataclass(slots=True)

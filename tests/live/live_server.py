@@ -21,6 +21,7 @@ from websockets.sync.client import ClientConnection, connect
 from datasources.settings import Settings
 from graph.app import create_app
 from graph.outbox import Traffic
+from graph.streaming import Streams
 from graph.wire import SERVED_BY
 
 PATIENCE = 10.0
@@ -30,11 +31,18 @@ PROBE = "probe-"
 class LiveServer:
     """A running server, and what it counts."""
 
-    def __init__(self, address: str, dsn: str, traffic: Traffic | None = None) -> None:
+    def __init__(self, address: str, dsn: str, traffic: Traffic | None = None, streams: Streams | None = None) -> None:
         self.http = f"http://{address}"
         self.ws = f"ws://{address}"
         self.dsn = dsn
         self.traffic = traffic or Traffic()
+        self._streams = streams
+
+    @property
+    def streams(self) -> Streams:
+        """The subscriptions of its worker, where that is a thread of ours."""
+        assert self._streams is not None
+        return self._streams
 
     def sql(self, statement: str, *arguments: Any) -> list[asyncpg.Record]:
         """Rows straight from the database."""
@@ -86,7 +94,7 @@ def serving_live(dsn: str, **settings: Any) -> Iterator[LiveServer]:
         wait_until(lambda: server.started or not thread.is_alive(), 20)
         assert server.started, "the server did not start"
         try:
-            yield LiveServer(f"127.0.0.1:{listener.getsockname()[1]}", dsn, app.state.traffic)
+            yield LiveServer(f"127.0.0.1:{listener.getsockname()[1]}", dsn, app.state.traffic, app.state.streams)
         finally:
             server.should_exit = True
             thread.join(timeout=15)
