@@ -22,11 +22,10 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from datasources.postgres import StatementLog, statement_log
 from datasources.settings import Settings
 from graph.context import Context
+from graph.exchanges import Exchange, exchange
 from graph.execution import Executor, Request
-from graph.http import correlation_id_of
 from graph.resources import RESOURCES, BadParameter, Parameter, Resource
 from graph.types.paging import MOST
 
@@ -97,38 +96,31 @@ class RestEndpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, of whatever method."""
-        request = HttpRequest(scope, receive)
-        correlation_id = correlation_id_of(request)
+        request, now = HttpRequest(scope, receive), exchange()
         try:
-            response = await self._respond(request, correlation_id)
+            response = await self._respond(request, now)
         except BadParameter as error:
-            response = _problem(Problem(422, str(error), "BAD_USER_INPUT", parameter=error.parameter), correlation_id)
+            response = _problem(Problem(422, str(error), "BAD_USER_INPUT", parameter=error.parameter), now)
         except Problem as problem:
-            response = _problem(problem, correlation_id)
+            response = _problem(problem, now)
         except Exception:  # noqa: BLE001  # whatever it is, it has an answer that says so; it is logged
-            _log.exception("%s: %s", correlation_id, request.url.path)
+            _log.exception("%s: %s", now.id, self._resource)
             message = "Something went wrong here. It has been logged under the correlation id."
-            response = _problem(Problem(500, message, "INTERNAL_SERVER_ERROR"), correlation_id)
-        response.headers["X-Request-ID"] = correlation_id
+            response = _problem(Problem(500, message, "INTERNAL_SERVER_ERROR"), now)
         await response(scope, receive, send)
 
-    async def _respond(self, request: HttpRequest, correlation_id: str) -> Response:
+    async def _respond(self, request: HttpRequest, now: Exchange) -> Response:
         if self._resource is None:
             raise Problem(404, "There is nothing at this path.", "NOT_FOUND")
         if request.method not in {"GET", "HEAD"}:
             raise Problem(405, f"Use {_METHODS}.", "METHOD_NOT_ALLOWED", {"Allow": _METHODS})
         values = _values(self._resource, request)
-        statements = StatementLog()
-        token = statement_log.set(statements)
         try:
             async with asyncio.timeout(self._settings.operation_timeout_seconds):
-                found = await self._find(self._resource, values, request, correlation_id)
+                found = await self._find(self._resource, values, request, now.id)
         except TimeoutError:
             raise Problem(504, "This took longer than it may. Ask for less at once.", "UPSTREAM_TIMEOUT") from None
-        finally:
-            statement_log.reset(token)
-        timing = f'sql;desc="{statements.count} statements";dur={statements.seconds * 1000:.1f}'
-        return _answered(found, timing, request)
+        return _answered(found, now, request)
 
     async def _find(
         self, resource: Resource, values: dict[str, Any], request: HttpRequest, correlation_id: str
@@ -205,8 +197,9 @@ def _in_lower_case(found: Any) -> Any:
     return found
 
 
-def _answered(found: _Found, timing: str, request: HttpRequest) -> Response:
+def _answered(found: _Found, now: Exchange, request: HttpRequest) -> Response:
     body = orjson.dumps(found.body)
+    timing = f'sql;desc="{now.statements.count} statements";dur={now.statements.seconds * 1000:.1f}'
     digest = hashlib.sha256(body)
     digest.update(orjson.dumps(found.headers))
     tag = f'"{digest.hexdigest()[:32]}"'
@@ -221,14 +214,16 @@ def _known(if_none_match: str | None, tag: str) -> bool:
     return tag in tags or tags == ["*"]
 
 
-def _problem(problem: Problem, correlation_id: str) -> Response:
+def _problem(problem: Problem, now: Exchange) -> Response:
+    if problem.code not in now.failures:
+        now.codes.append(problem.code)
     body = {
         "type": "about:blank",
         "title": HTTPStatus(problem.status).phrase,
         "status": problem.status,
         "detail": str(problem),
         "code": problem.code,
-        "correlation_id": correlation_id,
+        "correlation_id": now.id,
         **problem.more,
     }
     headers = {"Cache-Control": "no-store", **problem.headers}
