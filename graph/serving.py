@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import logging
 import multiprocessing
 import os
 import signal
@@ -16,6 +17,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from ipaddress import ip_address
 from multiprocessing.process import BaseProcess
+from tempfile import TemporaryDirectory
 
 import asyncpg
 import uvicorn
@@ -23,21 +25,33 @@ from fastapi import FastAPI
 from rich.markup import escape
 from uvicorn.supervisors import Multiprocess
 
-from datasources.embedded import EmbeddedPostgres, running_dsn
+from datasources.embedded import EmbeddedPostgres, EmbeddedPostgresError, running_dsn
 from datasources.migrate import migrate
 from datasources.settings import Settings
 from datasources.sources import attach, renew
 from graph.app import from_environment
 from graph.console import fail, out, place
+from graph.logs import configure
+from graph.metrics import DIRECTORY
 from graph.wire import SERVED_BY
 
+_log = logging.getLogger(__name__)
+
 _PATIENCE = 30.0  # seconds for a database that is still starting
+_EVERY = 1.0  # seconds between two looks whether its owner has ended
 
 
 @contextmanager
-def database(settings: Settings) -> Iterator[str]:
-    """The DSN to work with: the configured database, the embedded one that runs already, or one started for us."""
-    dsn = settings.dsn() or running_dsn(settings.data_dir)
+def database(settings: Settings, *, inherit: bool = False) -> Iterator[str]:
+    """The DSN to work with: the configured database, the embedded one that runs already, or one started for us.
+
+    Who stays longer than the owner of one that runs already is to `inherit` it.
+    """
+    dsn = settings.dsn()
+    if dsn is None and (dsn := running_dsn(settings.data_dir)) is not None and inherit:
+        with _inheriting(settings, dsn):
+            yield dsn
+        return
     if dsn is not None:
         yield dsn
         return
@@ -46,6 +60,35 @@ def database(settings: Settings) -> Iterator[str]:
         keep = stack.pop_all()
     with keep:
         yield dsn
+
+
+@contextmanager
+def _inheriting(settings: Settings, dsn: str) -> Iterator[None]:
+    """Run the embedded Postgres ourselves as soon as its owner has ended."""
+    out.print("the embedded Postgres belongs to another server; this one takes it over when that one ends")
+    server, over = EmbeddedPostgres(settings.data_dir), threading.Event()
+
+    def wait() -> None:
+        while not over.wait(_EVERY):
+            try:
+                taken = server.start()
+            except EmbeddedPostgresError as error:
+                _log.debug("not taken over: %s", error)
+                continue
+            if taken == dsn:
+                _log.warning("took over the embedded Postgres, since its owner has ended")
+            else:
+                _log.error("the embedded Postgres could not come back on its port: start this server again")
+            return
+
+    heir = threading.Thread(target=wait, name="embedded-postgres-heir", daemon=True)
+    heir.start()
+    try:
+        yield
+    finally:
+        over.set()
+        heir.join(timeout=_PATIENCE)
+        server.stop()
 
 
 def migrated(dsn: str) -> list[str]:
@@ -66,8 +109,12 @@ def migrated(dsn: str) -> list[str]:
 
 def serve(settings: Settings, *, demo_robots: int | None = None, demo_rate: float = 1.0) -> None:
     """Serve until told to stop; with `demo_robots`, beside a fleet that really works."""
+    if demo_robots is not None and "log_level" not in settings.model_fields_set:
+        settings = settings.model_copy(update={"log_level": "warning"})  # the robots' reports are many
+        os.environ["CASARE_LOG_LEVEL"] = settings.log_level
+    configure(settings)
     listener = _listen(settings)
-    with listener, _until_interrupted(), database(settings) as dsn:
+    with listener, _until_interrupted(), database(settings, inherit=True) as dsn:
         migrated(dsn)
         host, port = listener.getsockname()[:2]
         url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
@@ -85,6 +132,7 @@ def _run(settings: Settings, dsn: str, listener: socket.socket) -> None:
         factory=True,
         workers=settings.workers,
         log_level="warning" if settings.log_level == "info" else settings.log_level,
+        log_config=None,
         access_log=False,
         **SERVED_BY,
         server_header=False,
@@ -92,8 +140,18 @@ def _run(settings: Settings, dsn: str, listener: socket.socket) -> None:
     server = uvicorn.Server(config)
     if settings.workers == 1:
         server.run(sockets=[listener])
-    else:
-        Multiprocess(config, sockets=[listener]).run()
+        return
+    with TemporaryDirectory(prefix="casare-monitor-metrics-", ignore_cleanup_errors=True) as directory:
+        os.environ[DIRECTORY] = directory
+        _Workers(config, sockets=[listener]).run()
+
+
+class _Workers(Multiprocess):
+    """The worker processes; a terminal that is gone is no reason to start them anew, but to end."""
+
+    def handle_hup(self) -> None:
+        """End, as one process does."""
+        self.should_exit.set()
 
 
 def _listen(settings: Settings) -> socket.socket:
@@ -157,11 +215,23 @@ def _demo_fleet(dsn: str, url: str, robots: int, rate: float) -> Iterator[None]:
 def _announce(settings: Settings, url: str, dsn: str, demo_robots: int | None) -> None:
     embedded = settings.dsn() is None
     out.print(f"[bold]CasareRPA monitoring graph[/]  {url}/graphql", soft_wrap=True)
-    out.print(f"  GraphiQL  {url}/graphql   health  {url}/health", soft_wrap=True)
+    out.print(f"  GraphiQL  {url}/graphql   REST  {url}/api/v1   health  {url}/health", soft_wrap=True)
+    if settings.spa_dir is not None:
+        out.print(f"  pages     {url}/, from {escape(str(settings.spa_dir))}", soft_wrap=True)
+    traced = f", traces to {escape(place(settings.otlp_endpoint))}" if settings.otlp_endpoint else ""
+    out.print(f"  metrics   {url}/metrics{traced}", soft_wrap=True)
     where = f"embedded, in {settings.data_dir}" if embedded else escape(place(dsn))
     out.print(f"  database  {where}", soft_wrap=True)
+    bus = settings.bus.get_secret_value()
+    alone = "none, each worker follows the ledger by itself"
+    out.print(f"  bus       {alone if bus.startswith('memory:') else escape(place(bus))}", soft_wrap=True)
     if demo_robots is not None:
         out.print(f"  fleet     {demo_robots} robots that run PgQueuer jobs as DBOS workflows")
+    out.print(
+        f"  limits    {settings.operation_timeout_seconds:g} s and cost {settings.max_query_cost:,} an operation, "
+        f"{settings.max_body_bytes:,} bytes a request; pages of {', '.join(settings.cors_origins) or 'nobody else'}",
+        soft_wrap=True,
+    )
     if _is_loopback(settings.host):
         out.print("  open to everybody on this machine; nobody else can reach it")
     else:
