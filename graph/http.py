@@ -27,7 +27,7 @@ from graph.sse import StreamedAnswers, accepts_streams
 
 _JSON = "application/json"
 _GRAPHQL = "application/graphql-response+json"
-_BODY_TIMEOUT = 10.0  # seconds for a client to send its whole body
+_BODY_TIMEOUT = 8.0  # seconds for a client to send its whole body
 _HANG_UP = {"Connection": "close"}  # what remains of a body is not read
 
 

@@ -6,8 +6,10 @@ ever and delays the end of the process. Here whoever is done with is given a mom
 
 from __future__ import annotations
 
-from asyncio import TimerHandle
+import uuid
+from asyncio import TimerHandle, Transport
 from collections.abc import Callable, Mapping
+from http import HTTPStatus
 from typing import Any, ClassVar, cast
 
 from starlette.types import Scope, Send
@@ -17,6 +19,11 @@ from websockets.http11 import Request
 
 _LINGER = 10.0  # seconds to read what is left once the conversation is over
 _PARTING = 2.0  # the same when the server stops
+
+_HEAD_DEADLINE = 8.0  # seconds for a request to come to its body
+_LONGEST_HEAD = 1 << 16  # bytes
+_LONGEST_URL = 1 << 15  # bytes; longer documents are sent by POST
+_HEADER_COST = 32  # bytes that a header counts beside its own
 
 # What uvicorn has to be told.
 SERVED_BY: Mapping[str, Any] = {
@@ -101,12 +108,104 @@ class SocketWire(WebSocketsSansIOProtocol):
             super().shutdown()
 
 
+class HeadRefused(Exception):
+    """The beginning of a request that is too long, or does not come."""
+
+    def __init__(self, status: HTTPStatus) -> None:
+        super().__init__(status.phrase)
+        self.status = status
+
+
 class HttpWire(HttpToolsProtocol):
-    """An HTTP connection of uvicorn that applications can abort, and whose endless answers end with the server."""
+    """An HTTP connection of uvicorn that applications can abort, and whose endless answers end with the server.
+
+    What comes before a body is bounded in length and in time: a client that begins a request has to get to the point.
+    """
+
+    _deadline: TimerHandle | None = None
+    _refused: HeadRefused | None = None
+    _head = 0  # bytes of the request's beginning, as far as it has come
+    _unparsed = 0  # bytes that came since it began
+    _begun = False  # whether anything of a request has come
+
+    def connection_made(self, transport: Transport) -> None:  # type: ignore[override]  # as uvicorn has it
+        """Wait for a request, but not for ever."""
+        super().connection_made(transport)
+        self._deadline = self.loop.call_later(_HEAD_DEADLINE, self._time_out)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Nobody is left to wait for."""
+        super().connection_lost(exc)
+        self._be_patient()
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what comes, unless the connection is at its end or the beginning of a request has none."""
+        if self._refused is not None:
+            return
+        self._unparsed += len(data)
+        super().data_received(data)
+        self._bound_head()
+
+    def on_url(self, url: bytes) -> None:
+        """Take a piece of the URL."""
+        super().on_url(url)
+        if len(self.url) > _LONGEST_URL:
+            self._refused = HeadRefused(HTTPStatus.REQUEST_URI_TOO_LONG)
+            raise self._refused
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header."""
+        super().on_header(name, value)
+        self._head += len(name) + len(value) + _HEADER_COST
+        if self._head > _LONGEST_HEAD:
+            self._refused = HeadRefused(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+            raise self._refused
+
+    def on_headers_complete(self) -> None:
+        """The request has come to the point."""
+        self._be_patient()
+        super().on_headers_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """Say what is wrong with a request that cannot be parsed, or with its beginning."""
+        self._refuse(self._refused or HeadRefused(HTTPStatus.BAD_REQUEST))
+
+    def _bound_head(self) -> None:
+        """A single header may go on for ever before the parser tells of it."""
+        if self._deadline is not None and self._unparsed > _LONGEST_HEAD:
+            self._refuse(HeadRefused(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE))
+
+    def _time_out(self) -> None:
+        if self._begun:
+            self._refuse(HeadRefused(HTTPStatus.REQUEST_TIMEOUT))
+        else:
+            self.transport.close()
+
+    def _refuse(self, refused: HeadRefused) -> None:
+        """Answer and hear the client out for a moment: cut off in the middle of a sentence it would not learn why."""
+        self._be_patient()
+        self._refused = refused
+        said = f"{refused}.\n".encode()
+        head = (
+            f"HTTP/1.1 {refused.status.value} {refused}\r\ncontent-type: text/plain; charset=utf-8\r\n"
+            f"content-length: {len(said)}\r\nx-request-id: {uuid.uuid4().hex}\r\nconnection: close\r\n\r\n"
+        )
+        self.transport.write(head.encode() + said)
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        self.loop.call_later(_PARTING, self.transport.abort)
+
+    def _be_patient(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
 
     def on_message_begin(self) -> None:
         """Tell the application, in the scope; it sets `endless` where its answer is."""
         super().on_message_begin()
+        self._head, self._unparsed, self._begun = 0, 0, True
+        if self._deadline is None:
+            self._deadline = self.loop.call_later(_HEAD_DEADLINE, self._time_out)
         cast(dict[str, Any], self.scope)["extensions"] = {"wire": {"abort": self.transport.abort, "endless": False}}
 
     def shutdown(self) -> None:
