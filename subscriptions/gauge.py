@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from typing import Generic, TypeVar
 
 from datasources.postgres import UpstreamError
@@ -36,6 +37,8 @@ class Gauge(Generic[Value]):
         self._watchers = 0
         self.version = 0
         self.read_at: float | None = None
+        self.as_of = datetime.min.replace(tzinfo=UTC)
+        self._begun = self._taken = 0
 
     @property
     def watched(self) -> bool:
@@ -70,7 +73,12 @@ class Gauge(Generic[Value]):
 
     async def refresh(self) -> None:
         """Read it now."""
+        self._begun += 1
+        begun, moment = self._begun, datetime.now(UTC)
         values = await self._read()
+        if begun < self._taken:
+            return  # a reading that began later is there already, and knows better
+        self._taken, self.as_of = begun, moment
         changed = [key for key, value in values.items() if key not in self._values or self._values[key][1] != value]
         gone = self._values.keys() - values.keys()
         self.read_at = asyncio.get_running_loop().time()

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime
 from itertools import takewhile
 from typing import Annotated
 
@@ -143,7 +142,7 @@ class Subscription:
         async with gauge.watching():
             while True:
                 version = gauge.version
-                yield [QueueOf(dict(gauge.since(0)), datetime.now(UTC))]
+                yield [QueueOf(dict(gauge.since(0)), gauge.as_of)]
                 with suppress(TimeoutError):
                     async with asyncio.timeout(interval_seconds):
                         await gauge.changed(version)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-import signal
 import socket
 import subprocess
 import time
@@ -19,6 +18,7 @@ from typing import Any
 
 import asyncpg
 import httpx
+import psutil
 from command_line import COMMAND, environment
 from websockets.asyncio.client import connect
 from websockets.exceptions import WebSocketException
@@ -71,10 +71,15 @@ class Worker:
         except httpx.TransportError:
             return False
 
-    def end(self, how: signal.Signals = signal.SIGKILL) -> None:
-        """End it, if it runs."""
-        if self.process is not None and self.process.poll() is None:
-            self.process.send_signal(how)
+    def ports(self) -> set[int]:
+        """The ports it talks from."""
+        assert self.process is not None
+        return {connection.laddr.port for connection in psutil.Process(self.process.pid).net_connections("tcp")}
+
+    def kill(self) -> None:
+        """End it as `kill -9` does, if it runs."""
+        if self.process is not None:
+            self.process.kill()
             self.process.wait(timeout=15)
 
 
@@ -88,7 +93,7 @@ def workers(dsn: str, directory: Path, *, bus: str = "memory://", number: int = 
         yield those
     finally:
         for worker in those:
-            worker.end()
+            worker.kill()
 
 
 class Writers:
@@ -115,7 +120,7 @@ class Writers:
         choice = random.Random(writer)
         numbers = count()
         while not self._enough.is_set():
-            with suppress(OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            with suppress(OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError):
                 await self._write_on(writer, numbers, choice)
             await asyncio.sleep(0.1)
 
@@ -159,7 +164,7 @@ class Watcher:
         self._query = _DOCUMENT % ("job { workflow { workflowName } status }" if seed % 2 else "")
         self._variables: dict[str, Any] = {"filter": {"workflowId": workflow} if workflow else None}
         self.workflow = workflow
-        self.lifetime = (0.3, 1.5)
+        self.lifetime = (0.1, 0.9)
         self.delivered: list[Transition] = []
         self.arrived: dict[Transition, float] = {}
         self.gaps: list[Any] = []
@@ -282,7 +287,7 @@ class Watch:
 
 
 @asynccontextmanager
-async def watched(dsn: str, places: list[Worker], number: int = 6) -> AsyncIterator[Watch]:
+async def watched(dsn: str, places: list[Worker], number: int = 4) -> AsyncIterator[Watch]:
     """Writers and watchers; the writers rest when the block ends, the watchers when everything has arrived."""
     connection = await asyncpg.connect(dsn, timeout=10)
     identity = await connection.fetchval("SELECT identity FROM monitor.ledger")
@@ -294,7 +299,7 @@ async def watched(dsn: str, places: list[Worker], number: int = 6) -> AsyncItera
             write_cursor(identity, Position(0)),
             seed,
             sse=seed % 3 == 2,
-            workflow=WORKFLOWS[0] if seed >= number - 2 else None,
+            workflow=WORKFLOWS[0] if seed == number - 1 else None,
         )
         for seed in range(number)
     ]

@@ -56,6 +56,17 @@ class LiveServer:
 
         return asyncio.run(run())
 
+    @contextmanager
+    def locked(self, table: str) -> Iterator[None]:
+        """Nobody can read a table for as long as the block lasts."""
+        with asyncio.Runner() as runner:
+            connection = runner.run(asyncpg.connect(self.dsn, timeout=10))
+            runner.run(connection.execute(f"BEGIN; LOCK TABLE {table}", timeout=10))
+            try:
+                yield
+            finally:
+                runner.run(connection.close(timeout=5))
+
     def new_jobs(self, count: int, *, first: int = 0, message: str = "", name: str = "j") -> None:
         """Jobs j<first> and so on, pending, each with a message."""
         self.sql(

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Any
 
 import httpx
@@ -261,6 +262,17 @@ def test_the_queue_is_told_at_once_and_when_it_changes(server: LiveServer, clien
 def test_the_queue_is_told_at_least_every_interval(client: Client) -> None:
     client.subscribe("1", "subscription { queueMetrics(intervalSeconds: 0.1) { depth } }")
     assert [told(client)["depth"] for _ in range(3)] == [0, 0, 0]
+
+
+def test_a_queue_that_cannot_be_read_is_told_as_of_when_it_was(server: LiveServer, client: Client) -> None:
+    client.subscribe("1", "subscription { queueMetrics(intervalSeconds: 0.1) { timestamp } }")
+    told(client)
+    with server.locked("monitor.jobs"):
+        [row] = server.sql("SELECT now() AS now")
+        moments = [datetime.fromisoformat(told(client)["timestamp"]) for _ in range(10)]
+        assert max(moments) <= row["now"]
+    while datetime.fromisoformat(told(client)["timestamp"]) <= row["now"]:
+        pass
 
 
 def test_an_interval_that_nobody_can_have_is_refused(client: Client) -> None:
