@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from typing import Annotated
 
@@ -10,11 +11,13 @@ import strawberry
 from datasources.activity import NEWEST_FIRST, ActivityCriteria, ActivityType, activity_count, activity_page
 from datasources.paging import Key
 from graph.context import Info
+from graph.errors import BadUserInput
 from graph.types.activity import Activity
 from graph.types.paging import After, Connection, ConnectionOf, First, page_request
 from graph.types.updates import ActivityKind
 
 _LIST_NAME = "activity"
+_SEQ = re.compile(r"[0-9]{1,18}")
 
 
 @strawberry.type
@@ -41,7 +44,10 @@ class ActivityQueries:
     ) -> ConnectionOf:
         database = info.context.database
         criteria = ActivityCriteria(since, None if kinds is None else [kind.value for kind in kinds], types)
-        page = await activity_page(database, criteria, page_request(_LIST_NAME, NEWEST_FIRST, first, after))
+        request = page_request(_LIST_NAME, NEWEST_FIRST, first, after)
+        if request.after is not None and not _SEQ.fullmatch(request.after.id):
+            raise BadUserInput("after is not a cursor of this API.", "BAD_CURSOR")
+        page = await activity_page(database, criteria, request)
         return ConnectionOf(
             page,
             _LIST_NAME,

@@ -1,4 +1,4 @@
-"""A server for the tests of the REST paths, over a small fleet and over a seeded one."""
+"""Servers for the tests of the REST paths."""
 
 import asyncio
 from collections.abc import Iterator
@@ -9,6 +9,13 @@ import pytest
 from serving import Graph, serving
 
 FLEET = Path(__file__).parents[1] / "graph" / "fleet.sql"
+
+
+@pytest.fixture
+def bare(dsn: str) -> Iterator[Graph]:
+    """A server over nothing, which lets robots be silent for years."""
+    with serving(dsn, offline_after_seconds=1e9) as graph:
+        yield graph
 
 
 @pytest.fixture
