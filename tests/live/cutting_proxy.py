@@ -52,12 +52,14 @@ class CuttingProxy:
         except OSError:
             writer.transport.abort()
             return
-        ways = [asyncio.create_task(self._lead_there(reader, out)), asyncio.create_task(self._lead_back(there, writer))]
+        way_there = asyncio.create_task(self._lead_there(reader, out))
+        way_back = asyncio.create_task(self._lead_back(there, writer))
+        ways = way_there, way_back
         end: End = "end"
         try:
             await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
-            if ways[1].done() and ways[1].exception() is None:
-                end = ways[1].result()
+            if way_back.done() and way_back.exception() is None:
+                end = way_back.result()
             if end == "stall":
                 await asyncio.sleep(self._choice.uniform(0.1, 0.5))
         finally:
@@ -65,7 +67,7 @@ class CuttingProxy:
                 way.cancel()
             await asyncio.wait(ways, timeout=5)
             for side in (writer, out):
-                _close(side, reset=end != "end")
+                side.close() if end == "end" else cut(side)
 
     async def _lead_there(self, reader: StreamReader, writer: StreamWriter) -> None:
         while chunk := await reader.read(_CHUNK):
@@ -86,9 +88,7 @@ class CuttingProxy:
         return "end"
 
 
-def _close(writer: StreamWriter, *, reset: bool) -> None:
-    if not reset:
-        writer.close()
-        return
+def cut(writer: StreamWriter) -> None:
+    """End a connection with a reset."""
     writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
     writer.transport.abort()

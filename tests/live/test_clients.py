@@ -9,6 +9,7 @@ import os
 import threading
 from asyncio import StreamReader, StreamWriter
 from asyncio.subprocess import PIPE
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager, suppress
 from pathlib import Path
@@ -27,6 +28,7 @@ from live_server import PATIENCE, LiveServer, serving_live
 from redis_server import until
 from tenacity import retry, retry_if_exception_type, wait_random
 from test_sse import MULTIPART, parts
+from test_wire import flood
 
 from clients.graphiql import build
 from datasources.events import Position
@@ -35,7 +37,7 @@ from subscriptions.cursor import write_cursor
 PROGRAMS = Path(__file__).parent / "clients"
 CUTS = 20
 QUERY = """subscription Watch($after: String) {
-  jobUpdates(after: $after) { cursor jobId status gap { reason missed } job { workflow { workflowName } } }
+  jobUpdates(after: $after) { cursor jobId status gap { reason missed } job { errorMessage workflow { workflowName } } }
 }"""
 
 
@@ -61,6 +63,14 @@ class Watching:
             self.gaps.append(update["gap"])
         else:
             self.delivered.append((update["jobId"], update["status"]))
+
+    async def hear_more(self) -> None:
+        """Wait until more is told."""
+        told = len(self.delivered)
+        await until(lambda: len(self.delivered) > told)
+
+    def __str__(self) -> str:
+        return f"{len(self.delivered)} transitions, and {dict(Counter(map(str, self.said)))}"
 
 
 Watches = Callable[[str, Watching], AbstractAsyncContextManager[None]]
@@ -128,7 +138,7 @@ def with_gql(address: str, watching: Watching) -> AbstractAsyncContextManager[No
     client = Client(transport=WebsocketsTransport(f"ws://{address}/graphql", close_timeout=1))
 
     async def watch() -> None:
-        session = await client.connect_async(reconnecting=True, retry_connect=soon)
+        session = await client.connect_async(reconnecting=True, retry_connect=soon)  # type: ignore[no-untyped-call]
         try:
             while True:
                 request = GraphQLRequest(QUERY, variable_values={"after": watching.cursor})
@@ -139,7 +149,7 @@ def with_gql(address: str, watching: Watching) -> AbstractAsyncContextManager[No
                     watching.said.append(repr(error))
                 await asyncio.sleep(0.05)
         finally:
-            await client.close_async()
+            await client.close_async()  # type: ignore[no-untyped-call]
 
     return going_on(watch())
 
@@ -152,7 +162,7 @@ async def with_multipart(address: str, watching: Watching) -> AsyncIterator[None
     def watch() -> None:
         while not enough.is_set():
             asked = {"query": QUERY, "variables": {"after": watching.cursor}}
-            with suppress(httpx.TransportError), httpx.Client(timeout=1) as http:
+            with suppress(httpx.TransportError), httpx.Client(timeout=3) as http:
                 url = f"http://{address}/graphql"
                 with http.stream("POST", url, json=asked, headers=MULTIPART) as response:
                     for part in parts(response):
@@ -220,7 +230,7 @@ async def test_a_client_that_is_cut_off_again_and_again_misses_nothing(dsn: str,
             await until(lambda: proxy.cuts >= CUTS, 60)
         proxy.cutting = False
         await Watch(dsn, writers, [cast(Watcher, watching)]).check()
-        print(f"{len(watching.delivered)} transitions, {proxy.cuts} cuts, said {watching.said}")
+        print(f"{proxy.cuts} cuts, {watching}")
 
 
 @pytest.mark.slow
@@ -230,7 +240,44 @@ async def test_a_client_outlives_restarts_of_the_server(dsn: str, watch: Watches
         async with writers.at_it():
             for _ in range(3):
                 proxy.port = port(await start())
-                told = len(watching.delivered)
-                await until(lambda told=told: len(watching.delivered) > told)
+                await watching.hear_more()
         await Watch(dsn, writers, [cast(Watcher, watching)]).check()
-        print(f"{len(watching.delivered)} transitions, said {watching.said}")
+        print(watching)
+
+
+@pytest.mark.slow
+async def test_a_client_that_was_too_slow_misses_nothing(dsn: str, watch: Watches) -> None:
+    watching = Watching(await beginning(dsn))
+    async with servers(dsn) as start:
+        server = await start()
+        async with CuttingProxy(port(server), cutting=False) as proxy, watch(proxy.address, watching):
+            await asyncio.to_thread(server.new_jobs, 1, name="first")
+            await until(lambda: watching.delivered != [])
+            proxy.passing.clear()
+            await asyncio.to_thread(flood, server, 1)
+            proxy.passing.set()
+            await Watch(dsn, Writers(dsn), [cast(Watcher, watching)]).check()
+            print(watching)
+
+
+async def test_questions_and_reports_are_answered_over_one_socket_of_graphql_ws(dsn: str, node: str) -> None:
+    register = """mutation ($input: RegisterRobotInput!) { registerRobot(input: $input) { robot { robotId } } }"""
+    asked = [
+        {"query": register, "variables": {"input": {"robotId": "r1", "hostname": "h"}}},
+        {"query": "query Robot($id: ID!) { robot(robotId: $id) { hostname } }", "variables": {"id": "r1"}},
+        {"query": "{ nonsense"},
+        {"query": 'subscription { jobUpdates(after: "x") { jobId } }'},
+        {"query": "{ __typename }", "extensions": {"more": 1}},
+    ]
+    async with servers(dsn) as start:
+        server = await start()
+        async with program(node, str(PROGRAMS / "ask.cjs"), f"{server.ws}/graphql") as (ask, output):
+            ask.writelines(f"{json.dumps(question)}\n".encode() for question in asked)
+            async with asyncio.timeout(PATIENCE):
+                told = [json.loads(await output.readline()) for _ in asked]
+        assert told[0] == {"data": {"registerRobot": {"robot": {"robotId": "r1"}}}}
+        assert told[1] == {"data": {"robot": {"hostname": "h"}}}
+        codes = ["GRAPHQL_PARSE_FAILED", "BAD_CURSOR"]
+        assert [told[number]["refused"][0]["extensions"]["code"] for number in (2, 3)] == codes
+        assert told[4] == {"data": {"__typename": "Query"}}
+        assert server.traffic.sockets == 1

@@ -4,13 +4,12 @@ const [, , library, url, cursor] = process.argv;
 const { createClient } = require(library);
 
 const query = `subscription Watch($after: String) {
-  jobUpdates(after: $after) { cursor jobId status gap { reason missed } job { workflow { workflowName } } }
+  jobUpdates(after: $after) { cursor jobId status gap { reason missed } job { errorMessage workflow { workflowName } } }
 }`;
 const soon = () => new Promise((resolve) => setTimeout(resolve, 20 + 80 * Math.random()));
 const tell = (line) => process.stdout.write(`${JSON.stringify(line)}\n`);
 
 let after = cursor;
-let ending = false;
 const client = createClient({
   url,
   retryAttempts: 1000,
@@ -19,24 +18,15 @@ const client = createClient({
   retry: soon, // graphql-sse
   on: { closed: ({ code }) => tell({ closed: code }) }, // graphql-ws
 });
-
-function watch() {
-  const request = { query, variables: { get after() { return after; } } };
-  client.subscribe(request, {
+client.subscribe(
+  { query, variables: { get after() { return after; } } },
+  {
     next(body) {
       tell(body);
       after = body.data?.jobUpdates.cursor ?? after;
     },
-    error(error) {
-      tell({ failed: Array.isArray(error) ? error : String(error) });
-      if (!ending) soon().then(watch); // graphql-sse does not come back when it was cut off while it had much to tell
-    },
+    error: (error) => tell({ failed: Array.isArray(error) ? error : String(error) }),
     complete: () => tell({ complete: true }),
-  });
-}
-
-watch();
-process.stdin.resume().on('end', () => {
-  ending = true;
-  client.dispose();
-});
+  },
+);
+process.stdin.resume().on('end', () => client.dispose());
