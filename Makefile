@@ -71,6 +71,8 @@ lock: $(INSTALLED) ## Resolve the lock files anew
 	  pyproject.toml -o requirements.lock
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --upgrade \
 	  --all-extras --group dev pyproject.toml -o requirements-dev.lock
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --upgrade \
+	  --extra redis --extra otel pyproject.toml -o docker/requirements.lock
 
 clean: ## Remove everything that was made, the demo's data included
 	@$(BIN)/python -c 'import json, pathlib, shutil; \

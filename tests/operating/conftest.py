@@ -18,3 +18,9 @@ def graph(dsn: str) -> Iterator[Graph]:
     """A server on a fresh database."""
     with serving(dsn) as graph:
         yield graph
+
+
+@pytest.fixture
+def serving_on() -> Callable[..., Any]:
+    """Start a server on any database, even one that is not there."""
+    return serving
