@@ -63,7 +63,7 @@ async def start_behind(live: Live, cursor: str) -> Start:
     """Where to go on from a cursor; raises BadCursor where the text is none."""
     identity, position = read_cursor(cursor)
     follower = await live.follower()
-    while (await follower.look()).full and follower.position.high < position.high:
+    while (await live.look()).full and follower.position.high < position.high:
         pass
     here = follower.position
     if identity != live.identity:

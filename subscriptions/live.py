@@ -14,7 +14,7 @@ from datasources.queue import EnvironmentQueue, queue_by_environment
 from datasources.robots import RobotRow, robots_all
 from datasources.settings import Settings
 from subscriptions.doorbell import Doorbell
-from subscriptions.feed import BATCH, Feed
+from subscriptions.feed import Batch, Feed
 from subscriptions.follower import Follower
 from subscriptions.gauge import Gauge
 from subscriptions.sweeper import Sweeper
@@ -84,6 +84,12 @@ class Live:
             raise UpstreamUnavailable("the ledger could not be read yet")
         return self._follower
 
+    async def look(self) -> Batch:
+        """Read the ledger once, and tell the other workers what is new."""
+        batch = await (await self.follower()).look()
+        await self._shared.tell(batch)
+        return batch
+
     def _ring(self, what: str) -> None:
         if what == "events":
             self._rung.set()
@@ -101,7 +107,7 @@ class Live:
                     self._ready.set()
                     await self._shared.start(self._follower, self.identity, self._rung.set)
                 self._rung.clear()
-                while self._shared.to_look() and await self._look(self._follower):
+                while self._shared.to_look() and (await self.look()).full:
                     pass
             except UpstreamError as error:
                 _log.warning("the ledger cannot be read: %s", error)
@@ -110,12 +116,6 @@ class Live:
             with suppress(TimeoutError):
                 async with asyncio.timeout(_BACKSTOP):
                     await self._rung.wait()
-
-    async def _look(self, follower: Follower) -> bool:
-        """Read the ledger, and tell the other workers; whether there is more to read."""
-        batch = await follower.look()
-        await self._shared.tell(batch)
-        return len(batch.events) >= BATCH
 
     async def _read_robots(self) -> Mapping[str, RobotRow]:
         rows = await robots_all(self._database, self._settings.offline_after_seconds)

@@ -41,6 +41,9 @@ INSERT INTO monitor.jobs (job_id, source, workflow_id, workflow_name, status, ra
 VALUES ($1, 'report', $2, $2, 'pending', 'pending', now())"""
 _COMMITTED = "SELECT job_id, upper(status) AS status, workflow_id FROM monitor.events WHERE kind = 'job'"
 
+# What asyncpg says when the server goes in the middle of it.
+_AWAY = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+
 
 class Worker:
     """`casare-monitor serve` as a process that can be killed and started again at the same place."""
@@ -120,7 +123,7 @@ class Writers:
         choice = random.Random(writer)
         numbers = count()
         while not self._enough.is_set():
-            with suppress(OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError):
+            with suppress(*_AWAY):
                 await self._write_on(writer, numbers, choice)
             await asyncio.sleep(0.1)
 
@@ -259,7 +262,7 @@ class Watch:
             connection.terminate()
         deadline = time.monotonic() + PATIENCE
         for watcher in self.watchers:
-            while not committed[watcher.workflow] <= set(watcher.delivered) and time.monotonic() < deadline:
+            while not committed[watcher.workflow] <= set(watcher.delivered) and time.monotonic() < deadline:  # noqa: ASYNC110
                 await asyncio.sleep(0.1)
         for watcher in self.watchers:
             assert watcher.gaps == []

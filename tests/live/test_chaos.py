@@ -139,7 +139,7 @@ async def test_when_the_worker_that_reads_for_all_is_killed_another_reads_within
             leading = next(worker for worker in places if port in worker.ports())
             leading.kill()
             async with asyncio.timeout(5):
-                while await leading_port(dsn) in {None, port}:
+                while await leading_port(dsn) in {None, port}:  # noqa: ASYNC110
                     await asyncio.sleep(0.05)
             await some_cuts(watch, CUTS // 10)
             await asyncio.to_thread(leading.start)
