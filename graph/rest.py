@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -67,11 +68,18 @@ class _Found:
 
 def rest_routes(executor: Executor, context: Callable[[str], Context], settings: Settings) -> list[Route]:
     """The routes of the REST paths, and of all others under their root, where nothing is."""
-    routes = [
-        Route(f"{ROOT}{_any_id(resource.path)}", RestEndpoint(resource, executor, context, settings))
-        for resource in RESOURCES
+    paths: list[tuple[str, Resource | None]] = [(_any_id(resource.path), resource) for resource in RESOURCES]
+    return [
+        _route(ROOT + path, RestEndpoint(resource, executor, context, settings))
+        for path, resource in [*paths, ("/{rest:path}", None)]
     ]
-    return [*routes, Route(f"{ROOT}/{{rest:path}}", RestEndpoint(None, executor, context, settings))]
+
+
+def _route(path: str, endpoint: RestEndpoint) -> Route:
+    """A route whose ids may hold line breaks, too."""
+    route = Route(path, endpoint)
+    route.path_regex = re.compile(route.path_regex.pattern, re.DOTALL)
+    return route
 
 
 def _any_id(path: str) -> str:

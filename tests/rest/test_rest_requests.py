@@ -138,7 +138,21 @@ def test_whatever_is_no_cursor_is_refused(seeded_rest: Graph, after: str) -> Non
     assert problem(answer)["parameter"] == "after"
 
 
-@pytest.mark.parametrize("path", ["robots/none", "jobs/none", "jobs/a%2Fb", "jobs/%FF", "robots/", "jobs/a/b", "x"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "robots/none",
+        "jobs/none",
+        "jobs/a%2Fb",
+        "jobs/%FF",
+        "jobs/j-bad%0A",
+        "robots/%0A1",
+        "robots/",
+        "jobs/a/b",
+        "x",
+        "x%0A",
+    ],
+)
 def test_what_is_unknown_is_not_found(small_fleet: Graph, path: str) -> None:
     answer = get(small_fleet, path)
     assert answer.status_code == 404
