@@ -20,18 +20,10 @@ from datasources.statuses import JobStatus
 from graph.context import Info
 from graph.errors import BadUserInput, ClientError
 from graph.types.fleet import Fleet
+from graph.types.gauges import QueueMetrics, QueueOf, RobotStatusUpdate
 from graph.types.jobs import JobFilterArgument
 from graph.types.robots import RobotFilter
-from graph.types.updates import (
-    ActivityEvent,
-    ActivityKind,
-    JobUpdate,
-    NodeExecutionUpdate,
-    QueueMetrics,
-    QueueOf,
-    RobotStatusUpdate,
-    StepAtOnce,
-)
+from graph.types.updates import ActivityEvent, ActivityKind, JobUpdate, NodeExecutionUpdate, StepAtOnce
 from subscriptions.cursor import write_cursor
 from subscriptions.ledger import AtOnce, FromNow, LedgerUpdate, Part, begin, ledger_updates
 from subscriptions.live import Live
