@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from typing import Any
 
@@ -73,6 +74,8 @@ class Health:
         except (UpstreamError, TimeoutError):
             return {"status": "unavailable", "reason": "the ledger has not been read yet"}
         age = self._live.feed_age
+        if age == math.inf:
+            return {"status": "unavailable", "reason": "the ledger has not been read yet"}
         told = {"ageSeconds": round(age, 3), "doorbell": self._live.doorbell.connected}
         if age > _OLDEST:
             return {"status": "unavailable", **told, "reason": f"the ledger was not seen for {age:.0f} s"}

@@ -65,7 +65,7 @@ class Live:
     @property
     def feed_age(self) -> float:
         """How long ago this worker saw the ledger, in seconds; infinite where it has not yet."""
-        if self._follower is None:
+        if self._follower is None or not self._follower.seen_at:
             return math.inf
         return asyncio.get_running_loop().time() - self._follower.seen_at
 

@@ -16,6 +16,7 @@ import uvicorn
 
 from datasources.settings import Settings
 from graph.app import create_app
+from graph.spans import Spans
 from graph.wire import SERVED_BY
 
 
@@ -70,9 +71,11 @@ class Graph:
 
 
 @contextmanager
-def serving(dsn: str, **settings: Any) -> Iterator[Graph]:
+def serving(dsn: str, *, spans: Spans | None = None, **settings: Any) -> Iterator[Graph]:
     """A server on a free port, in a thread of its own, until the block ends."""
-    config = uvicorn.Config(create_app(Settings(**settings), dsn), log_level="warning", lifespan="on", **SERVED_BY)
+    config = uvicorn.Config(
+        create_app(Settings(**settings), dsn, spans), log_level="warning", lifespan="on", **SERVED_BY
+    )
     server = uvicorn.Server(config)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
