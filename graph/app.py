@@ -110,7 +110,7 @@ def _spans(settings: Settings) -> Spans | None:
     try:
         from graph.tracing import to_collector  # noqa: PLC0415  # costs time and memory, and may not be installed
     except ImportError as error:
-        raise RuntimeError("CASARE_OTLP_ENDPOINT needs the extra otel: pip install 'casare-monitor[otel]'") from error
+        raise RuntimeError("CASARE_OTLP_ENDPOINT needs the extra otel, which is not installed") from error
     return to_collector(settings.otlp_endpoint)
 
 
