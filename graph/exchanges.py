@@ -104,26 +104,23 @@ class Exchanges:
         if not _log.isEnabledFor(logging.INFO):
             return
         client = scope.get("client")
-        _log.info(
-            "%s %s %s",
-            method,
-            printable(path),
-            now.status or "-",
-            extra={
-                "request_id": now.id,
-                "method": method,
-                "path": path[:_LONGEST_PATH],
-                "status": now.status or None,
-                "operation": now.operation,
-                "outcome": now.outcome,
-                "codes": now.codes + now.failures,
-                "duration_ms": round(seconds * 1000, 2),
-                "sql_statements": now.statements.count,
-                "sql_ms": round(now.statements.seconds * 1000, 2),
-                "bytes": now.sent,
-                "client": client[0] if client else None,
-            },
-        )
+        said = f"{method} {printable(path)} {now.status or '-'}"
+        told = {
+            "request_id": now.id,
+            "method": method,
+            "path": path[:_LONGEST_PATH],
+            "status": now.status or None,
+            "operation": now.operation,
+            "outcome": now.outcome,
+            "codes": now.codes + now.failures,
+            "duration_ms": round(seconds * 1000, 2),
+            "sql_statements": now.statements.count,
+            "sql_ms": round(now.statements.seconds * 1000, 2),
+            "bytes": now.sent,
+            "client": client[0] if client else None,
+        }
+        # Not `info`, which looks up the stack for whoever calls it: that is us, and costs as much as all the rest.
+        _log.handle(_log.makeRecord(_log.name, logging.INFO, __file__, 0, said, (), None, extra=told))
 
 
 def printable(text: str) -> str:
