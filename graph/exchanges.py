@@ -47,7 +47,7 @@ class Exchange:
         """How it went: ok, refused before it ran, or error for what went wrong while it ran."""
         if self.failures or 500 <= self.status < 600:
             return "error"
-        return "refused" if self.codes or 400 <= self.status < 500 else "ok"
+        return "refused" if self.codes or 400 <= self.status < 500 or self.status >= 4000 else "ok"
 
 
 current: ContextVar[Exchange | None] = ContextVar("exchange", default=None)

@@ -15,7 +15,7 @@ from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExport
 from opentelemetry.sdk.resources import SERVICE_NAME, SERVICE_VERSION, Resource
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
-from opentelemetry.trace import Span, SpanKind, StatusCode
+from opentelemetry.trace import Span, SpanKind, StatusCode, get_current_span
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 _PATIENCE = 3  # seconds for the collector to take what is left at the end
@@ -75,7 +75,9 @@ class Traces:
             yield TracedWork(span)
 
     def statement(self, query: str, seconds: float) -> None:
-        """A span for a statement that has just ended."""
+        """A span for a statement that has just ended, within the work that asked for it."""
+        if not get_current_span().is_recording():
+            return
         now = time.time_ns()
         attributes = {"db.system.name": "postgresql", "db.operation.name": query}
         span = self._tracer.start_span(

@@ -32,6 +32,10 @@ class Traced:
     def spans(self, name: str) -> list[ReadableSpan]:
         return [span for span in self._exporter.get_finished_spans() if span.name == name]
 
+    @property
+    def all(self) -> tuple[ReadableSpan, ...]:
+        return self._exporter.get_finished_spans()
+
     def span(self, name: str) -> ReadableSpan:
         (span,) = self.spans(name)
         return span
@@ -80,6 +84,12 @@ def test_a_client_that_samples_nothing_gets_no_spans(traced: Traced) -> None:
     question = {"query": "query Ours { fleet { totalRobots } }"}
     traced.graph.http.post("/graphql", json=question, headers={"traceparent": f"00-{TRACE}-{PARENT}-00"})
     assert traced.spans("query Ours") == []
+
+
+def test_what_nobody_asked_for_makes_no_traces(traced: Traced) -> None:
+    eventually(lambda: traced.graph.http.get("/health").json()["status"] == "ok")
+    assert traced.graph.http.get("/metrics").status_code == 200
+    assert traced.all == ()
 
 
 def test_an_operation_that_fails_says_so_in_its_span(traced: Traced) -> None:
