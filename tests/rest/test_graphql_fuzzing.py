@@ -1,4 +1,4 @@
-"""GraphQL, fuzzed from its own schema: what is wrong with a document or a value is told with a code, never with a crash."""
+"""GraphQL, fuzzed from its own schema: what is wrong is told with a code, never with a crash."""
 
 from collections.abc import Iterator
 
