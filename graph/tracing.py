@@ -18,7 +18,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.trace import Span, SpanKind, StatusCode, get_current_span
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-_PATIENCE = 3  # seconds for the collector to take what is left at the end
+_PATIENCE = 2  # seconds for the collector to take a batch, the last one at the end included
 _CONTEXT = TraceContextTextMapPropagator()
 
 
