@@ -90,6 +90,7 @@ class SharedStream:
         self._counts = counts
         self._part = FromNow()
         self._latest: dict[str, bytes] = {}
+        self._delivered: str | None = None
         self._shown: object = None
         self._task: asyncio.Task[None] | None = None
         context.part = self._part
@@ -104,6 +105,13 @@ class SharedStream:
     def trail(self) -> Trail | None:
         """Where it is on the ledger."""
         return self._part.trail
+
+    @property
+    def position(self) -> Position | None:
+        """Everything up to there is delivered; None where it is not on the ledger."""
+        if self._delivered is not None:
+            return read_cursor(self._delivered)[1]
+        return None if self.trail is None else self.trail.position
 
     @property
     def over(self) -> bool:
@@ -146,6 +154,10 @@ class SharedStream:
                 bodies = await self._executor.push(self.operation, events, self._context_of(events))
                 for event, body in zip(events, bodies, strict=True):
                     self._deliver(event, body)
+                    self._delivered = getattr(event, "cursor", None)
+                    # Connections write meanwhile: a burst alone must make no reader a slow one.
+                    await asyncio.sleep(0)
+                self._delivered = None
         except Refused as refused:
             self.errors = refused.answer.body["errors"]
         except Exception as error:  # noqa: BLE001  # whatever a resolver raises is shown, or masked and logged

@@ -111,7 +111,7 @@ class Streams:
             return
         if after is None:
             follower = await self._live.follower()
-            subscriber.hold(follower.position if stream.trail is None else stream.trail.position)
+            subscriber.hold(stream.position or follower.position)
             await self._tell(stream, subscriber, context, AtOnce())
         else:
             self.counts["resumed"] += 1
@@ -167,7 +167,7 @@ async def _at(stream: SharedStream, follower: Follower) -> Position:
         finally:
             passing.cancel()
             ending.cancel()
-    return follower.position if stream.ended.is_set() else trail.position
+    return follower.position if stream.ended.is_set() else stream.position or follower.position
 
 
 def _error(message: str, code: str) -> dict[str, Any]:

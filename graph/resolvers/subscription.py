@@ -74,6 +74,7 @@ class Subscription:
             return
         updates = ledger_updates(live, part, lambda event: event.job_id == job_id and event.kind in {"job", "node"})
         if isinstance(part, FromNow):
+            await live.look()  # what is known by now is no change of what is told at once
             await begin(live, part)
             job = await info.context.fresh().loaders.jobs.load(job_id)
             if job is None:
