@@ -157,12 +157,14 @@ async def fetch(
 ) -> list[asyncpg.Record]:
     """The rows of a query over a connection at hand, counted in the operation's statement log."""
     statement, arguments = query.bind(parameters or {}, **parts)
+    # Looked up before: the proxy of a connection that died on the way has nothing behind it any more.
+    on_statement = cast(_KeptConnection, connection).on_statement
     started = time.perf_counter()
     try:
         return await connection.fetch(statement, *arguments)
     finally:
         seconds = time.perf_counter() - started
-        cast(_KeptConnection, connection).on_statement(query.name, seconds)
+        on_statement(query.name, seconds)
         if (log := statement_log.get()) is not None:
             log.count += 1
             log.seconds += seconds
