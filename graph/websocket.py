@@ -21,6 +21,7 @@ from graph.wire import SocketPeer
 
 _MOST_OPERATIONS = 100  # of one socket
 _INIT_WAIT = 3.0  # seconds until the client has to have introduced itself
+_PASSES = 3  # of the event loop, in which whatever has arrived by then is read and understood
 _PING_EVERY = 20.0  # seconds; each ping has to be answered before the next one
 
 _TOO_MANY = {
@@ -61,7 +62,7 @@ class _Conversation:
         self._introduction: dict[str, Any] | None = None
         self._acknowledged = False
         self._owes_pong = False
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.Handle | None = None
 
     async def hold(self, receive: Receive) -> None:
         """Converse until either side is done."""
@@ -138,8 +139,11 @@ class _Conversation:
         self._outbox.put(PING)
         self._later(_PING_EVERY, self._ping)
 
-    def _time_out(self) -> None:
-        self._outbox.close(4408, "Connection initialisation timeout")
+    def _time_out(self, passes: int = _PASSES) -> None:
+        if passes == 0:
+            self._outbox.close(4408, "Connection initialisation timeout")
+        else:  # when a crowd comes, it may be the server who is late: what has arrived is read first
+            self._timer = asyncio.get_running_loop().call_soon(self._time_out, passes - 1)
 
     def _later(self, seconds: float, action: Callable[[], None]) -> None:
         self._be_quiet()

@@ -7,6 +7,7 @@ import gc
 import json
 import re
 import resource
+import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -15,11 +16,12 @@ from functools import partial
 import psutil
 import pytest
 from cutting_proxy import cut
-from live_server import LiveServer, serving_live
+from live_server import Client, LiveServer, serving_live
 from redis_server import until
 
 from datasources.events import Position
 from datasources.settings import Settings
+from graph.messages import pong
 from subscriptions.cursor import write_cursor
 
 pytestmark = pytest.mark.slow
@@ -155,3 +157,21 @@ async def test_a_thousand_abrupt_ends_leave_nothing_behind(server: LiveServer, t
     print(f"no connection after {time.monotonic() - began:.2f} s", end=", ")
     await until(lambda: tasks() <= running)
     print(f"no task after {time.monotonic() - began:.2f} s")
+
+
+def test_who_introduces_itself_while_the_server_is_busy_is_heard(
+    server: LiveServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    thinking = threading.Event()
+
+    def think(_: object) -> bytes:
+        thinking.set()
+        time.sleep(1)
+        return pong(None)
+
+    monkeypatch.setattr("graph.websocket._INIT_WAIT", 0.5)
+    monkeypatch.setattr("graph.websocket.pong", think)
+    with Client(f"{server.ws}/graphql") as busy, Client(f"{server.ws}/graphql") as newcomer:
+        busy.say({"type": "ping"})
+        assert thinking.wait(PATIENCE)
+        newcomer.introduce()
