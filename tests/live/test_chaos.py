@@ -11,8 +11,9 @@ from urllib.parse import urlsplit
 import asyncpg
 import psutil
 import pytest
-from chaos import Watch, watched, workers
+from chaos import Watch, watched
 from redis_server import RedisServer, redis_server, until
+from worker_process import workers
 
 from datasources.embedded import EmbeddedPostgres
 from datasources.migrate import migrate

@@ -1,43 +1,16 @@
-"""Each subscription tells what it promises: over real sockets, in its order, from the right moment on."""
+"""Each subscription to the ledger tells what it promises: over real sockets, in its order, from the right moment on."""
 
 import json
 from collections.abc import Iterator
-from datetime import datetime
 from typing import Any
 
 import httpx
 import pytest
 from live_server import PATIENCE, Client, LiveServer, serving_live, wait_until
+from subscribing import ACTIVITY, JOBS, ROBOTS, STEP, STEPS, busy, here, move, new_job, new_robot, refusal, told
 
 from datasources.events import Position
 from subscriptions.cursor import read_cursor, write_cursor
-
-JOBS = """
-subscription Jobs($filter: JobFilter, $after: String) {
-  jobUpdates(filter: $filter, after: $after) { cursor jobId status previousStatus gap { reason missed } }
-}"""
-STEPS = """
-subscription Steps($after: String) {
-  nodeExecutions(jobId: "j", after: $after) { cursor position status previousStatus nodeExecution { nodeId } }
-}"""
-ROBOTS = """
-subscription Robots($ids: [ID!], $filter: RobotFilter, $rate: Float) {
-  robotStatus(robotIds: $ids, filter: $filter, maxRatePerSecond: $rate) { robotId status cpuPercent }
-}"""
-ACTIVITY = """
-subscription Activity($kinds: [ActivityKind!], $after: String) {
-  activity(kinds: $kinds, after: $after) { kind jobId robotId status previousStatus }
-}"""
-_JOB = """
-INSERT INTO monitor.jobs (job_id, source, workflow_id, workflow_name, status, raw_status, created_at, completed_at,
-    robot_id, environment, error_type, error_message)
-VALUES ($1, $2, $3, 'Works', $4, $4, now() - make_interval(days => $5), now() - make_interval(days => $5),
-    $6, $7, $8, $9)"""
-_ROBOT = "INSERT INTO monitor.robots (robot_id, hostname, environment, last_heartbeat) VALUES ($1, 'h', $2, now())"
-_STEP = """
-INSERT INTO monitor.node_executions (job_id, position, node_id, node_type, status, started_at)
-VALUES ('j', $1::int, 'node-' || $1::int, 'http', $2, now())"""
-_FOREIGN = "0123456789ab"
 
 
 @pytest.fixture
@@ -50,48 +23,6 @@ def server(dsn: str) -> Iterator[LiveServer]:
 def client(server: LiveServer) -> Iterator[Client]:
     with Client(f"{server.ws}/graphql") as client:
         yield client.introduce()
-
-
-def new_job(server: LiveServer, job: str, **differing: Any) -> None:
-    fields = {
-        "source": "report", "workflow": "w", "status": "completed", "days": 5, "robot": None, "environment": "default",
-        "error_type": None, "error_message": None,
-    } | differing  # fmt: skip
-    server.sql(_JOB, job, *fields.values())
-
-
-def move(server: LiveServer, job: str, status: str) -> None:
-    server.sql("UPDATE monitor.jobs SET status = $2 WHERE job_id = $1", job, status)
-
-
-def new_robot(server: LiveServer, robot: str, environment: str = "default") -> None:
-    server.sql(_ROBOT, robot, environment)
-
-
-def busy(server: LiveServer, robot: str, cpu: float) -> None:
-    server.sql("UPDATE monitor.robots SET status = 'busy', cpu_percent = $2 WHERE robot_id = $1", robot, cpu)
-
-
-def here(server: LiveServer) -> str:
-    """The cursor of this moment, before which everything is told already."""
-    [row] = server.sql("SELECT identity, (SELECT coalesce(max(seq), 0) FROM monitor.events) FROM monitor.ledger")
-    return write_cursor(row[0], Position(row[1]))
-
-
-def told(client: Client) -> Any:
-    """What the next response tells."""
-    message = client.hear()
-    assert message["type"] == "next", message
-    assert "errors" not in message["payload"], message
-    [value] = message["payload"]["data"].values()
-    return value
-
-
-def refusal(client: Client) -> str:
-    """The code of the error that comes next."""
-    message = client.hear()
-    assert message["type"] == "error", message
-    return message["payload"][0]["extensions"]["code"]
 
 
 def test_a_job_is_told_with_its_status_before_and_its_fields_as_they_are_by_now(
@@ -151,8 +82,8 @@ def test_the_steps_of_a_job_are_told_as_they_stand_then_as_they_change_until_the
     server: LiveServer, client: Client
 ) -> None:
     new_job(server, "j", status="claimed")
-    server.sql(_STEP, 0, "completed")
-    server.sql(_STEP, 1, "running")
+    server.sql(STEP, 0, "completed")
+    server.sql(STEP, 1, "running")
     client.subscribe("1", STEPS)
     at_once = [told(client), told(client)]
     assert [(step["position"], step["status"], step["previousStatus"]) for step in at_once] == [
@@ -163,7 +94,7 @@ def test_the_steps_of_a_job_are_told_as_they_stand_then_as_they_change_until_the
     change = told(client)
     assert (change["position"], change["status"], change["previousStatus"]) == (1, "FAILED", "RUNNING")
     assert change["nodeExecution"] == {"nodeId": "node-1"}
-    server.sql(_STEP, 2, "running")
+    server.sql(STEP, 2, "running")
     move(server, "j", "failed")
     assert told(client)["position"] == 2
     assert client.hear() == {"id": "1", "type": "complete"}
@@ -174,15 +105,15 @@ def test_whoever_comes_back_to_the_steps_of_a_job_is_told_the_changes_alone_and_
     server: LiveServer, client: Client
 ) -> None:
     new_job(server, "j", status="claimed")
-    server.sql(_STEP, 0, "completed")
+    server.sql(STEP, 0, "completed")
     client.subscribe("1", STEPS)
     cursor = told(client)["cursor"]
     client.say({"id": "1", "type": "complete"})
-    server.sql(_STEP, 1, "running")
+    server.sql(STEP, 1, "running")
     client.subscribe("2", STEPS, after=cursor)
     assert told(client)["position"] == 1
     client.say({"id": "2", "type": "complete"})
-    server.sql(_STEP, 2, "running")
+    server.sql(STEP, 2, "running")
     move(server, "j", "completed")
     client.subscribe("3", STEPS, after=cursor)
     assert [told(client)["position"] for _ in range(2)] == [1, 2]
@@ -194,116 +125,11 @@ def test_the_steps_of_an_unknown_job_are_refused(client: Client) -> None:
     assert refusal(client) == "NOT_FOUND"
 
 
-def test_every_robot_is_told_at_once_and_then_the_one_that_says_something_new(
-    server: LiveServer, client: Client
-) -> None:
-    new_robot(server, "a")
-    new_robot(server, "b")
-    client.subscribe("1", ROBOTS)
-    assert {(told(client)["robotId"]) for _ in range(2)} == {"a", "b"}
-    busy(server, "b", 7)
-    assert told(client) == {"robotId": "b", "status": "BUSY", "cpuPercent": 7}
-    new_robot(server, "c")
-    assert told(client)["robotId"] == "c"
-
-
-@pytest.mark.parametrize("chosen", [{"ids": ["b"]}, {"filter": {"environment": "production"}}])
-def test_only_the_robots_asked_for_are_told(server: LiveServer, client: Client, chosen: dict[str, Any]) -> None:
-    new_robot(server, "a")
-    new_robot(server, "b", "production")
-    client.subscribe("1", ROBOTS, **chosen)
-    assert told(client)["robotId"] == "b"
-    busy(server, "a", 1)
-    busy(server, "b", 2)
-    assert told(client)["cpuPercent"] == 2
-
-
-def test_a_robot_that_no_longer_matches_is_not_shown_to_whoever_comes_later(server: LiveServer, client: Client) -> None:
-    new_robot(server, "a")
-    new_robot(server, "b")
-    idle = {"status": ["IDLE"]}
-    client.subscribe("1", ROBOTS, filter=idle)
-    assert {(told(client)["robotId"]) for _ in range(2)} == {"a", "b"}
-    busy(server, "a", 1)
-    server.sql("UPDATE monitor.robots SET cpu_percent = 3 WHERE robot_id = 'b'")
-    assert told(client) == {"robotId": "b", "status": "IDLE", "cpuPercent": 3}
-    with Client(f"{server.ws}/graphql") as later:
-        later.introduce().subscribe("1", ROBOTS, filter=idle)
-        assert told(later)["robotId"] == "b"
-        server.sql("UPDATE monitor.robots SET cpu_percent = 4 WHERE robot_id = 'b'")
-        assert told(later)["cpuPercent"] == 4
-
-
-def test_of_a_robot_that_says_more_than_is_asked_for_the_newest_is_told(server: LiveServer, client: Client) -> None:
-    new_robot(server, "a")
-    client.subscribe("1", ROBOTS, rate=0.5)
-    told(client)
-    for cpu in range(6):
-        busy(server, "a", cpu)
-    assert told(client)["cpuPercent"] == 5
-
-
-@pytest.mark.parametrize("rate", [0, -1, 21])
-def test_a_rate_that_nobody_can_have_is_refused(client: Client, rate: float) -> None:
-    client.subscribe("1", ROBOTS, rate=rate)
-    assert refusal(client) == "BAD_USER_INPUT"
-
-
-def test_the_queue_is_told_at_once_and_when_it_changes(server: LiveServer, client: Client) -> None:
-    client.subscribe("1", "subscription { queueMetrics(intervalSeconds: 3600) { depth activeJobs timestamp } }")
-    first = told(client)
-    assert first["depth"] == 0
-    server.new_jobs(3)
-    then = told(client)
-    assert then["depth"] == 3
-    assert then["timestamp"] > first["timestamp"]
-
-
-def test_the_queue_is_told_at_least_every_interval(client: Client) -> None:
-    client.subscribe("1", "subscription { queueMetrics(intervalSeconds: 0.1) { depth } }")
-    assert [told(client)["depth"] for _ in range(3)] == [0, 0, 0]
-
-
-def test_a_queue_that_cannot_be_read_is_told_as_of_when_it_was(server: LiveServer, client: Client) -> None:
-    client.subscribe("1", "subscription { queueMetrics(intervalSeconds: 0.1) { timestamp } }")
-    told(client)
-    with server.locked("monitor.jobs"):
-        [row] = server.sql("SELECT now() AS now")
-        moments = [datetime.fromisoformat(told(client)["timestamp"]) for _ in range(10)]
-        assert max(moments) <= row["now"]
-    while datetime.fromisoformat(told(client)["timestamp"]) <= row["now"]:
-        pass
-
-
-def test_an_interval_that_nobody_can_have_is_refused(client: Client) -> None:
-    client.subscribe("1", "subscription { queueMetrics(intervalSeconds: 0) { depth } }")
-    assert refusal(client) == "BAD_USER_INPUT"
-
-
-def test_the_fleet_is_told_when_what_is_selected_of_it_changed(server: LiveServer, client: Client) -> None:
-    client.subscribe("1", "subscription { fleet(maxRatePerSecond: 20) { totalRobots at: asOf } }")
-    assert told(client)["totalRobots"] == 0
-    executions = server.streams.counts["executions"]
-    server.new_jobs(1)
-    wait_until(lambda: server.streams.counts["executions"] > executions)
-    new_robot(server, "a")
-    assert told(client)["totalRobots"] == 1
-
-
-def test_the_fleet_of_an_environment_is_told_of_that_environment(server: LiveServer, client: Client) -> None:
-    document = 'subscription { fleet(environment: "production", maxRatePerSecond: 20) { totalRobots } }'
-    client.subscribe("1", document)
-    assert told(client) == {"totalRobots": 0}
-    new_robot(server, "a")
-    new_robot(server, "b", "production")
-    assert told(client) == {"totalRobots": 1}
-
-
 def test_activity_is_everything_that_changes_its_status(server: LiveServer, client: Client) -> None:
     client.subscribe("1", ACTIVITY, after=here(server))
     new_robot(server, "r")
     new_job(server, "j", status="claimed")
-    server.sql(_STEP, 0, "running")
+    server.sql(STEP, 0, "running")
     busy(server, "r", 1)
     activities = [told(client) for _ in range(4)]
     assert [(each["kind"], each["status"]) for each in activities] == [
@@ -373,7 +199,7 @@ def test_whoever_cannot_be_told_what_was_missed_is_told_so_and_goes_on(
             server.sql("UPDATE monitor.ledger SET pruned = $1", start.high + 2)
             after = write_cursor(identity, start)
         case "ANOTHER_LEDGER":
-            after = write_cursor(_FOREIGN, start)
+            after = write_cursor("0123456789ab", start)
         case _:
             after = write_cursor(identity, Position(start.high + 1000))
     client.subscribe("1", JOBS, after=after)
