@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import asyncio
-import math
 import time
 from typing import Any
 
@@ -70,12 +69,10 @@ class Health:
         """How long ago the ledger was seen, and whether the database can say that there is something new."""
         try:
             async with asyncio.timeout(_PATIENCE):
-                await self._live.follower()
-        except (UpstreamError, TimeoutError):
+                await self._live.seen.wait()
+        except TimeoutError:
             return {"status": "unavailable", "reason": "the ledger has not been read yet"}
         age = self._live.feed_age
-        if age == math.inf:
-            return {"status": "unavailable", "reason": "the ledger has not been read yet"}
         told = {"ageSeconds": round(age, 3), "doorbell": self._live.doorbell.connected}
         if age > _OLDEST:
             return {"status": "unavailable", **told, "reason": f"the ledger was not seen for {age:.0f} s"}

@@ -39,6 +39,7 @@ class Live:
         self._rung = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._follower: Follower | None = None
+        self.seen = asyncio.Event()  # whether this worker has seen the ledger since it started
         self.identity = ""
         self.robots: Gauge[RobotRow] = Gauge("robots", self._read_robots)
         self.queue: Gauge[EnvironmentQueue] = Gauge("queue", self._read_queue)
@@ -109,6 +110,7 @@ class Live:
                 self._rung.clear()
                 while self._shared.to_look() and (await self.look()).full:
                     pass
+                self.seen.set()
             except UpstreamError as error:
                 _log.warning("the ledger cannot be read: %s", error)
                 await asyncio.sleep(_BACKSTOP)
