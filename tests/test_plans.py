@@ -281,7 +281,7 @@ async def test_jobs_steps_and_heartbeats_are_read_by_their_keys(database):
 
 
 async def test_the_fleet_reads_the_jobs_that_are_alive_and_those_of_today(database):
-    queue = await fleet_queue(database, FleetScope(None))
+    queue = await fleet_queue(database, FleetScope(None), NOW)
     assert database.plan.read == queue.active + queue.pending
     today = await fleet_today(database, FleetScope(None), NOW - timedelta(hours=6))
     assert not database.plan.full_scans

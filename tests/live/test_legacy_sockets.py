@@ -71,10 +71,10 @@ def test_ping_is_answered_with_pong(server: LiveServer, path: str) -> None:
     with open_socket(server, path) as client:
         for words in ("hello", b"ping", '{"type":"ping"}', "ping"):
             client.say(words)
-        while client.hear_text() != "pong":
-            pass
-        client.say("ping")
-        assert client.hear_text() == "pong"
+        for _ in range(2):
+            while client.hear_text() != "pong":
+                pass
+            client.say("ping")
 
 
 def test_many_sockets_share_one_execution(server: LiveServer) -> None:
