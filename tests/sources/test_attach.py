@@ -9,6 +9,8 @@ import pytest
 from datasources import sources
 from datasources.sources import attach, detach, renew
 
+pytestmark = pytest.mark.slow  # independent programs that start, work and end
+
 CATALOGUE = """
     SELECT 'trigger' AS kind, t.tgname::text AS name, t.tgrelid::regclass::text AS place FROM pg_trigger t
     UNION ALL SELECT 'function', p.proname, p.pronamespace::regnamespace::text FROM pg_proc p

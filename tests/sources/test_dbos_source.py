@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 
 from datasources.sources import attach
 
+pytestmark = pytest.mark.slow  # independent programs that start, work and end
+
 NODES = "SELECT * FROM monitor.node_executions WHERE job_id = $1 ORDER BY position"
 WORDS = {"PENDING", "SUCCESS", "ERROR", "MAX_RECOVERY_ATTEMPTS_EXCEEDED", "CANCELLED", "ENQUEUED", "DELAYED"}
 
