@@ -90,7 +90,7 @@ class Subscription:
     @strawberry.subscription(
         graphql_type=RobotStatusUpdate,
         description="Robots: each as it stands, then whenever it says something new. The newest wins: a slow reader "
-        "gets the newest of each robot, not all of them.",
+        "gets the newest of each robot, not all of them. A robot that no longer matches is told once more.",
     )
     @staticmethod
     async def robot_status(
@@ -109,13 +109,13 @@ class Subscription:
         async with gauge.watching():
             while True:
                 changed, version = [robot for _, robot in gauge.since(version)], gauge.version
-                told = [robot for robot in changed if wanted(robot)]
-                shown.update(robot.robot_id for robot in told)
-                for left in shown.intersection(robot.robot_id for robot in changed if not wanted(robot)):
-                    shown.remove(left)
-                    info.context.forget(left)
+                told = [robot for robot in changed if robot.robot_id in shown or wanted(robot)]
+                left = {robot.robot_id for robot in told if not wanted(robot)}
+                shown = shown.union(robot.robot_id for robot in told) - left
                 for start in range(0, len(told), _AT_ONCE):
                     yield told[start : start + _AT_ONCE]
+                for robot_id in left:
+                    info.context.forget(robot_id)
                 await asyncio.sleep(spacing)
                 await gauge.changed(version)
 
