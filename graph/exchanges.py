@@ -35,6 +35,7 @@ class Exchange:
 
     id: str
     operation: str | None = None
+    viewer: str = "anonymous"
     codes: list[str] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
     statements: StatementLog = field(default_factory=StatementLog)
@@ -111,6 +112,7 @@ class Exchanges:
             "path": path[:_LONGEST_PATH],
             "status": now.status or None,
             "operation": now.operation,
+            "viewer": now.viewer,
             "outcome": now.outcome,
             "codes": now.codes + now.failures,
             "duration_ms": round(seconds * 1000, 2),

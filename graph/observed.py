@@ -133,6 +133,7 @@ class ObservedOperations(Operations):
                     "request_id": now.id,
                     "connection": connection.id if connection else None,
                     "operation": now.operation,
+                    "viewer": now.viewer,
                     "outcome": now.outcome,
                     "codes": now.codes + now.failures,
                     "duration_ms": round((time.perf_counter() - started) * 1000, 2),

@@ -55,6 +55,7 @@ def test_a_request_is_one_line_that_tells_how_it_went(graph: Graph, log: Log) ->
     assert (line["method"], line["path"], line["status"], line["operation"]) == ("POST", "/graphql", 200, "Ours")
     assert (line["outcome"], line["codes"], line["client"]) == ("ok", [], "127.0.0.1")
     assert (line["sql_statements"], line["bytes"]) == (2, len(answer.content))
+    assert line["viewer"] == "anonymous"  # until there is authentication, nobody is anybody
     assert line["duration_ms"] >= line["sql_ms"] > 0
 
 
