@@ -18,8 +18,6 @@ _CANDIDATE = """
 import asyncio, sys
 from subscriptions.leader import Leadership
 
-pytestmark = pytest.mark.slow  # independent programs that start, work and end
-
 async def main(dsn):
     leadership = Leadership(dsn)
     await leadership.start()
