@@ -53,7 +53,7 @@ class Context:
 
 
 class Moments:
-    """The contexts of the newest events: what many documents ask about one event is read once."""
+    """The contexts of the newest events: what many documents ask about one event at the same time is read once."""
 
     def __init__(self) -> None:
         self._contexts: OrderedDict[int, Context] = OrderedDict()
