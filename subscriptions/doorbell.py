@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
 from collections.abc import Callable
+from secrets import SystemRandom
 
 import asyncpg
 
@@ -42,7 +42,7 @@ class Doorbell:
                 attempt += 1
             finally:
                 self.connected = False
-            await asyncio.sleep(random.uniform(0, min(_LONGEST_BACKOFF, 0.1 * 2**attempt)))  # noqa: S311  # jitter
+            await asyncio.sleep(SystemRandom().uniform(0, min(_LONGEST_BACKOFF, 0.1 * 2**attempt)))
 
     async def _listen(self) -> None:
         connection = await asyncpg.connect(self._dsn, timeout=5, command_timeout=5)

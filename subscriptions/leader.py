@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
+from secrets import SystemRandom
 
 import asyncpg
 
@@ -79,7 +79,7 @@ class Leadership:
                 if reason != complaint:
                     _log.warning("leadership cannot be asked for: %s", reason)
                 complaint = reason
-            await asyncio.sleep(random.uniform(_ASK / 2, _ASK))  # noqa: S311  # jitter
+            await asyncio.sleep(SystemRandom().uniform(_ASK / 2, _ASK))
 
     async def _serve(self) -> None:
         """Ask for the lock until it is given, and then whether it still is, for as long as the session lives."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
+from secrets import SystemRandom
 from urllib.parse import urlsplit
 
 import orjson
@@ -108,7 +108,7 @@ class RedisMailbox(Mailbox):
                 attempt = 0
             longest = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2**attempt)
             attempt = min(attempt + 1, 16)
-            await asyncio.sleep(max(_FIRST_PAUSE, random.uniform(0, longest)))  # noqa: S311  # jitter
+            await asyncio.sleep(max(_FIRST_PAUSE, SystemRandom().uniform(0, longest)))
 
     async def _hear(self) -> None:
         """Hear what is said for as long as the connection lives."""

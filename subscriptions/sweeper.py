@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from secrets import SystemRandom
 
 import asyncpg
 
@@ -45,7 +45,7 @@ class Sweeper:
         attempt = 0
         while True:
             # Workers that started together need not all come at once.
-            await asyncio.sleep(random.uniform(0.8, 1.2) * _EVERY + _backoff(attempt))  # noqa: S311  # jitter
+            await asyncio.sleep(SystemRandom().uniform(0.8, 1.2) * _EVERY + _backoff(attempt))
             try:
                 await self.sweep()
                 attempt = 0
@@ -80,4 +80,4 @@ class Sweeper:
 
 def _backoff(attempt: int) -> float:
     """Seconds to wait in addition after so many failures in a row, with full jitter."""
-    return random.uniform(0, min(_LONGEST_BACKOFF, _EVERY * 2**attempt)) if attempt else 0.0  # noqa: S311  # jitter
+    return SystemRandom().uniform(0, min(_LONGEST_BACKOFF, _EVERY * 2**attempt)) if attempt else 0.0
