@@ -13,11 +13,13 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
+from copy import copy
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any, Self, cast
 
 import asyncpg
 
+from datasources.scope import EVERYTHING, Scope
 from datasources.settings import Settings
 from datasources.sql import Query
 
@@ -85,6 +87,15 @@ class Database:
         self._settings = settings
         self._on_statement = on_statement
         self._pool: asyncpg.Pool | None = None
+        self.scope = EVERYTHING
+
+    def scoped(self, scope: Scope) -> Self:
+        """The same database as somebody with this scope sees it."""
+        if scope == self.scope:
+            return self
+        seen = copy(self)
+        seen.scope = scope
+        return seen
 
     async def open(self) -> None:
         """Make the pool; connections are made when first needed, so a database that is down does not stop us."""

@@ -14,6 +14,7 @@ from starlette.routing import Mount, Route, WebSocketRoute
 
 from datasources.postgres import Database
 from datasources.settings import Settings
+from graph.authentication import Authentication, Authenticator
 from graph.browser import Origins, SinglePage
 from graph.context import Context
 from graph.docs import docs_routes
@@ -35,6 +36,7 @@ from graph.spans import Spans
 from graph.sse import StreamedAnswers
 from graph.streaming import Streams
 from graph.tallies import Tallies
+from graph.viewer import Viewer
 from graph.websocket import GraphQLSocket
 from subscriptions.live import Live, keep_going
 
@@ -49,9 +51,10 @@ def create_app(settings: Settings, dsn: str, spans: Spans | None = None) -> Fast
     executor = ObservedExecutor(schema, settings, watch)
     streams = Streams(executor, live)
     traffic = Traffic()
+    authenticator = Authenticator()
 
-    def context(correlation_id: str) -> Context:
-        return Context(database, settings, correlation_id)
+    def context(correlation_id: str, viewer: Viewer) -> Context:
+        return Context(database.scoped(viewer.scope), settings, correlation_id, viewer)
 
     operations = ObservedOperations(executor, streams, context, metrics)
     tallies = Tallies(metrics, traffic, streams, live)
@@ -89,7 +92,7 @@ def create_app(settings: Settings, dsn: str, spans: Spans | None = None) -> Fast
     endpoint = GraphQLEndpoint(executor, context, StreamedAnswers(operations, traffic), page, settings)
     app.routes.append(asset_route())
     app.routes.append(Route("/graphql", endpoint))
-    app.routes.append(WebSocketRoute("/graphql", GraphQLSocket(operations, traffic)))
+    app.routes.append(WebSocketRoute("/graphql", GraphQLSocket(operations, traffic, authenticator)))
     app.routes.extend(legacy_routes(operations, traffic))
     app.routes.extend(rest_routes(executor, context, settings))
     app.routes.extend(docs_routes(openapi(schema, app.version)))
@@ -99,6 +102,7 @@ def create_app(settings: Settings, dsn: str, spans: Spans | None = None) -> Fast
         app.routes.append(Route("/", _to_graphiql))
     else:
         app.routes.append(Mount("/", SinglePage(settings.spa_dir)))
+    app.add_middleware(Authentication, authenticator=authenticator)
     app.add_middleware(Origins, origins=settings.cors_origins)
     app.add_middleware(Exchanges, metrics=metrics, spans=spans)
     return app

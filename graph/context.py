@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
@@ -12,6 +12,7 @@ import strawberry
 from datasources.postgres import Database
 from datasources.settings import Settings
 from graph.loaders import Loaders
+from graph.viewer import Viewer
 from subscriptions.ledger import Part
 from subscriptions.live import Live
 
@@ -20,11 +21,12 @@ _MOMENTS = 256  # newest events whose contexts are kept
 
 @dataclass(slots=True)
 class Context:
-    """One operation, or one event of a subscription: the database behind it, its moment, its id and its loaders."""
+    """One operation, or one event of a subscription: the database as its viewer sees it, its moment and its loaders."""
 
     database: Database
     settings: Settings
     correlation_id: str
+    viewer: Viewer
     live: Live | None = None
     part: Part | None = None
     moments: Moments | None = None
@@ -53,19 +55,22 @@ class Context:
 
 
 class Moments:
-    """The contexts of the newest events: what many documents ask about one event at the same time is read once."""
+    """The contexts of the newest events: what those of equal sight ask about one at the same time is read once."""
 
     def __init__(self) -> None:
-        self._contexts: OrderedDict[int, Context] = OrderedDict()
+        self._contexts: OrderedDict[tuple[int, Hashable], Context] = OrderedDict()
 
     def of(self, seq: int, context: Context) -> Context:
         """The context of an event, made from another where there is none yet."""
-        found = self._contexts.get(seq)
+        key = seq, context.viewer.sight
+        found = self._contexts.get(key)
         if found is None:
-            found = self._contexts[seq] = context.fresh()
+            found = self._contexts[key] = context.fresh()
             if len(self._contexts) > _MOMENTS:
                 self._contexts.popitem(last=False)
         return found
 
+
+ContextOf = Callable[[str, Viewer], Context]  # from a correlation id, and who asks
 
 Info = strawberry.Info[Context, None]

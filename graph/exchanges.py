@@ -21,6 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from datasources.postgres import StatementLog
 from graph.metrics import Metrics
 from graph.spans import Spans
+from graph.viewer import NOBODY, Viewer
 
 _SANE_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _HANDLERS = re.compile(r"/(graphql|health|metrics|docs|redoc|openapi\.json|api|ws)(?=/|$)")
@@ -35,7 +36,7 @@ class Exchange:
 
     id: str
     operation: str | None = None
-    viewer: str = "anonymous"
+    viewer: Viewer = NOBODY
     codes: list[str] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
     statements: StatementLog = field(default_factory=StatementLog)
@@ -112,7 +113,7 @@ class Exchanges:
             "path": path[:_LONGEST_PATH],
             "status": now.status or None,
             "operation": now.operation,
-            "viewer": now.viewer,
+            "viewer": now.viewer.name,
             "outcome": now.outcome,
             "codes": now.codes + now.failures,
             "duration_ms": round(seconds * 1000, 2),

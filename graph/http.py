@@ -20,7 +20,7 @@ from starlette.types import Receive, Scope, Send
 
 from datasources.postgres import StatementLog, statement_log
 from datasources.settings import Settings
-from graph.context import Context
+from graph.context import ContextOf
 from graph.exchanges import exchange
 from graph.execution import Executor, MutationRefused, Request
 from graph.sse import StreamedAnswers, accepts_streams
@@ -47,7 +47,7 @@ class GraphQLEndpoint:
     def __init__(
         self,
         executor: Executor,
-        context: Callable[[str], Context],
+        context: ContextOf,
         streamed: StreamedAnswers,
         page: Callable[[], Response],
         settings: Settings,
@@ -102,7 +102,8 @@ class GraphQLEndpoint:
         statements = StatementLog()
         token = statement_log.set(statements)
         try:
-            answer = await self._executor.answer(asked, self._context(correlation_id), only_questions=method != "POST")
+            context = self._context(correlation_id, exchange().viewer)
+            answer = await self._executor.answer(asked, context, only_questions=method != "POST")
         finally:
             statement_log.reset(token)
         if not answer.executed:

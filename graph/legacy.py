@@ -15,6 +15,7 @@ import orjson
 from starlette.routing import WebSocketRoute
 from starlette.types import Receive, Scope, Send
 
+from graph.exchanges import exchange
 from graph.execution import Request
 from graph.operations import Operations
 from graph.outbox import Outbox, Traffic, until_first
@@ -54,7 +55,7 @@ class LegacySocket:
 
     async def _operate(self, outbox: Outbox) -> None:
         with self._traffic.operation():
-            errors = await self._operations.run(self._request, _Sink(outbox, self._translation))
+            errors = await self._operations.run(self._request, _Sink(outbox, self._translation), exchange().viewer)
         outbox.close(1013, "Try again later" if errors is None else errors[0]["message"])
 
 

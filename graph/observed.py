@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,7 +15,7 @@ from graphql import GraphQLSchema
 
 from datasources.postgres import StatementLog, statement_log
 from datasources.settings import Settings
-from graph.context import Context
+from graph.context import Context, ContextOf
 from graph.exchanges import Exchange, current
 from graph.execution import Answer, Executor, Operation, Request
 from graph.metrics import Metrics
@@ -23,6 +23,7 @@ from graph.operations import Errors, Operations
 from graph.shared import Sink
 from graph.spans import Spans
 from graph.streaming import Streams
+from graph.viewer import Viewer
 
 _LONGEST_NAME = 100  # characters
 
@@ -102,24 +103,30 @@ class ObservedExecutor(Executor):
 class ObservedOperations(Operations):
     """The operations of sockets and streams, each with its line in the log."""
 
-    def __init__(
-        self, executor: Executor, streams: Streams, context: Callable[[str], Context], metrics: Metrics
-    ) -> None:
+    def __init__(self, executor: Executor, streams: Streams, context: ContextOf, metrics: Metrics) -> None:
         super().__init__(executor, streams, context)
         self._metrics = metrics
 
     async def run(
-        self, request: Request, sink: Sink, *, after: str | None = None, correlation_id: str | None = None
+        self,
+        request: Request,
+        sink: Sink,
+        viewer: Viewer,
+        *,
+        after: str | None = None,
+        correlation_id: str | None = None,
     ) -> Errors | None:
         """Run one until it is complete; gives the errors of one that could not begin, or not go on."""
         connection = current.get()
         now = Exchange(
-            correlation_id or uuid.uuid4().hex, operation=(request.operation_name or "")[:_LONGEST_NAME] or None
+            correlation_id or uuid.uuid4().hex,
+            operation=(request.operation_name or "")[:_LONGEST_NAME] or None,
+            viewer=viewer,
         )
         token = current.set(now)
         started = time.perf_counter()
         try:
-            errors = await super().run(request, sink, after=after, correlation_id=now.id)
+            errors = await super().run(request, sink, viewer, after=after, correlation_id=now.id)
             now.codes += _codes({"errors": errors or ()})
         finally:
             current.reset(token)
@@ -133,7 +140,7 @@ class ObservedOperations(Operations):
                     "request_id": now.id,
                     "connection": connection.id if connection else None,
                     "operation": now.operation,
-                    "viewer": now.viewer,
+                    "viewer": now.viewer.name,
                     "outcome": now.outcome,
                     "codes": now.codes + now.failures,
                     "duration_ms": round((time.perf_counter() - started) * 1000, 2),

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
 from typing import Any
 
 import orjson
 from graphql import GraphQLError, OperationType
 
-from graph.context import Context
+from graph.context import ContextOf
 from graph.errors import present
 from graph.execution import Executor, Refused, Request
 from graph.shared import Sink
 from graph.streaming import Streams, SubscriptionRefused
+from graph.viewer import Viewer
 
 Errors = list[dict[str, Any]]
 
@@ -21,23 +21,29 @@ Errors = list[dict[str, Any]]
 class Operations:
     """Runs operations into sinks; `context` makes the context of an operation from its correlation id."""
 
-    def __init__(self, executor: Executor, streams: Streams, context: Callable[[str], Context]) -> None:
+    def __init__(self, executor: Executor, streams: Streams, context: ContextOf) -> None:
         self._executor = executor
         self._streams = streams
         self._context = context
 
-    def kind(self, request: Request) -> OperationType | None:
+    def kind(self, request: Request, viewer: Viewer) -> OperationType | None:
         """What a request asks for, or None where it is refused."""
         try:
-            return self._executor.prepare(request, self._context("")).type
+            return self._executor.prepare(request, self._context("", viewer)).type
         except Refused:
             return None
 
     async def run(
-        self, request: Request, sink: Sink, *, after: str | None = None, correlation_id: str | None = None
+        self,
+        request: Request,
+        sink: Sink,
+        viewer: Viewer,
+        *,
+        after: str | None = None,
+        correlation_id: str | None = None,
     ) -> Errors | None:
         """Run one until it is complete; gives the errors of one that could not begin, or not go on."""
-        context = self._context(correlation_id or uuid.uuid4().hex)
+        context = self._context(correlation_id or uuid.uuid4().hex, viewer)
         try:
             if self._executor.prepare(request, context).type is OperationType.SUBSCRIPTION:
                 await self._streams.subscribe(request, context, sink, after=after)

@@ -10,7 +10,7 @@ import asyncio
 import hashlib
 import logging
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
@@ -24,7 +24,7 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from datasources.settings import Settings
-from graph.context import Context
+from graph.context import ContextOf
 from graph.exchanges import Exchange, exchange
 from graph.execution import Executor, Request
 from graph.resources import RESOURCES, BadParameter, Parameter, Resource
@@ -66,7 +66,7 @@ class _Found:
     headers: dict[str, str] = field(default_factory=dict)
 
 
-def rest_routes(executor: Executor, context: Callable[[str], Context], settings: Settings) -> list[Route]:
+def rest_routes(executor: Executor, context: ContextOf, settings: Settings) -> list[Route]:
     """The routes of the REST paths, and of all others under their root, where nothing is."""
     paths: list[tuple[str, Resource | None]] = [(_any_id(resource.path), resource) for resource in RESOURCES]
     return [
@@ -94,7 +94,7 @@ class RestEndpoint:
         self,
         resource: Resource | None,
         executor: Executor,
-        context: Callable[[str], Context],
+        context: ContextOf,
         settings: Settings,
     ) -> None:
         self._resource = resource
@@ -168,7 +168,7 @@ class RestEndpoint:
 
     async def _run(self, resource: Resource, variables: Mapping[str, Any], correlation_id: str) -> dict[str, Any]:
         asked = Request(DOCUMENT, variables, resource.operation)
-        body = (await self._executor.answer(asked, self._context(correlation_id))).body
+        body = (await self._executor.answer(asked, self._context(correlation_id, exchange().viewer))).body
         if "errors" not in body:
             data: dict[str, Any] = body["data"]
             return data

@@ -18,6 +18,7 @@ from starlette.requests import Request as HttpRequest
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
+from graph.exchanges import exchange
 from graph.execution import MutationRefused, Request
 from graph.operations import Errors, Operations
 from graph.outbox import SLOW_REASON, WRITE_DEADLINE, Outbox, Traffic, until_first
@@ -92,13 +93,18 @@ class StreamedAnswers:
         form = next((_FORMATS[kind] for kind in accept if kind in _FORMATS), None)
         if form is None or http.method == "HEAD":
             return None
-        kind = self._operations.kind(asked)
+        viewer = exchange().viewer
+        kind = self._operations.kind(asked, viewer)
         if kind is not OperationType.SUBSCRIPTION and not _ANSWERS.isdisjoint(accept):
             return None
         if kind is OperationType.MUTATION and http.method != "POST":
             raise MutationRefused
         run = partial(
-            self._operations.run, asked, after=http.headers.get("last-event-id") or None, correlation_id=correlation_id
+            self._operations.run,
+            asked,
+            viewer=viewer,
+            after=http.headers.get("last-event-id") or None,
+            correlation_id=correlation_id,
         )
         return StreamedAnswer(run, form, self._traffic)
 

@@ -1,8 +1,9 @@
 """Subscriptions: what many ask alike is executed once for each event, and encoded once.
 
-Subscribers with the same document, operation and variables share a stream; `after` makes no difference, since it only
-says what one of them has to be told first. That one gets its own part of the ledger (what it missed, or the state at
-the beginning), while what happens meanwhile is held back for it, and joins the others at exactly that place.
+Subscribers of equal sight with the same document, operation and variables share a stream; `after` makes no difference,
+since it only says what one of them has to be told first. That one gets its own part of the ledger (what it missed, or
+the state at the beginning), while what happens meanwhile is held back for it, and joins the others at exactly that
+place.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ class Streams:
         context.live, context.moments = self._live, self._moments
         try:
             operation = self._executor.prepare(request, context)
-            question = Question.of(operation)
+            question = Question.of(operation, context.viewer)
         except Refused as refused:
             raise SubscriptionRefused(refused.answer.body["errors"]) from None
         stream = self._join(question, operation, context)

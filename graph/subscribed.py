@@ -23,6 +23,7 @@ from graphql import (
 )
 
 from graph.execution import Answer, Operation, Refused
+from graph.viewer import Viewer
 
 _LEDGER = frozenset({"jobUpdates", "nodeExecutions", "activity"})
 
@@ -42,8 +43,8 @@ class Question:
         return self.field in _LEDGER
 
     @classmethod
-    def of(cls, operation: Operation) -> Question:
-        """What an operation asks; raises Refused where it is no subscription."""
+    def of(cls, operation: Operation, viewer: Viewer) -> Question:
+        """What a viewer asks; raises Refused where it is no subscription."""
         if operation.type is not OperationType.SUBSCRIPTION:
             message = "This is no subscription: send queries and mutations as requests."
             error = {"message": message, "extensions": {"code": "NOT_A_SUBSCRIPTION"}}
@@ -61,7 +62,12 @@ class Question:
             if given == after and names.variables.count(value.name.value) == 2:
                 variables.pop(value.name.value, None)
         request = operation.request
-        key = (request.query, request.operation_name, orjson.dumps(variables, option=orjson.OPT_SORT_KEYS))
+        key = (
+            viewer.sight,
+            request.query,
+            request.operation_name,
+            orjson.dumps(variables, option=orjson.OPT_SORT_KEYS),
+        )
         return cls(root.name.value, key, after, frozenset(names.as_of))
 
 

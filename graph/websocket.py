@@ -13,6 +13,8 @@ from typing import Any
 
 from starlette.types import Message, Receive, Scope, Send
 
+from graph.authentication import Authenticator
+from graph.exchanges import exchange
 from graph.execution import Request
 from graph.messages import ACKNOWLEDGEMENT, PING, SUBPROTOCOL, BadMessage, complete, error, next_head, pong, read
 from graph.operations import Operations
@@ -33,9 +35,10 @@ _TOO_MANY = {
 class GraphQLSocket:
     """`/graphql` over WebSocket."""
 
-    def __init__(self, operations: Operations, traffic: Traffic) -> None:
+    def __init__(self, operations: Operations, traffic: Traffic, authenticator: Authenticator) -> None:
         self._operations = operations
         self._traffic = traffic
+        self._authenticator = authenticator
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one socket until it is closed."""
@@ -60,6 +63,7 @@ class _Conversation:
         self._running: dict[str, _Operation] = {}
         self._group = asyncio.TaskGroup()
         self._introduction: dict[str, Any] | None = None
+        self._viewer = exchange().viewer
         self._acknowledged = False
         self._owes_pong = False
         self._timer: asyncio.Handle | None = None
@@ -121,7 +125,7 @@ class _Conversation:
 
     async def _operate(self, operation: _Operation, request: Request) -> None:
         with self._traffic.operation():
-            errors = await self._operations.run(request, operation)
+            errors = await self._operations.run(request, operation, self._viewer)
         if self._running.get(operation.id) is operation:
             del self._running[operation.id]
             self._outbox.put(complete(operation.id) if errors is None else error(operation.id, errors))

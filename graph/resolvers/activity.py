@@ -14,7 +14,9 @@ from graph.context import Info
 from graph.errors import BadUserInput
 from graph.types.activity import Activity
 from graph.types.paging import After, Connection, ConnectionOf, First, page_request
+from graph.types.roles import requires
 from graph.types.updates import ActivityKind
+from graph.viewer import Role
 
 _LIST_NAME = "activity"
 _SEQ = re.compile(r"[0-9]{1,18}")
@@ -25,6 +27,7 @@ class ActivityQueries:
     """Activity from the root."""
 
     @strawberry.field(
+        directives=requires(Role.VIEWER),
         graphql_type=Connection[Activity],
         description="What happened, newest first, a page at a time; as far back as the ledger is kept.",
     )

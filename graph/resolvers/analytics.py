@@ -9,13 +9,19 @@ import strawberry
 from datasources.analytics import AnalyticsScope
 from graph.context import Info
 from graph.types.analytics import Analytics, WindowArgument, window_bounds
+from graph.types.roles import requires
+from graph.viewer import Role
 
 
 @strawberry.type
 class AnalyticsQueries:
     """Analytics from the root."""
 
-    @strawberry.field(graphql_type=Analytics, description="How jobs went over a window of time.")
+    @strawberry.field(
+        directives=requires(Role.VIEWER),
+        graphql_type=Analytics,
+        description="How jobs went over a window of time.",
+    )
     @staticmethod
     def analytics(
         info: Info,

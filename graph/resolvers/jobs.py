@@ -12,13 +12,19 @@ from graph.context import Info
 from graph.loaders.jobs import JobPageOf, JobsOf
 from graph.types.jobs import Job, JobFilter, JobFilterArgument, JobOrderArgument
 from graph.types.paging import After, Before, Connection, ConnectionOf, Count, First, Last, page_request
+from graph.types.roles import requires
+from graph.viewer import Role
 
 
 @strawberry.type
 class JobQueries:
     """Jobs from the root."""
 
-    @strawberry.field(graphql_type=Job | None, description="The job with this id; null if there is none.")
+    @strawberry.field(
+        directives=requires(Role.VIEWER),
+        graphql_type=Job | None,
+        description="The job with this id; null if there is none.",
+    )
     @staticmethod
     async def job(
         info: Info,
@@ -26,7 +32,11 @@ class JobQueries:
     ) -> JobRow | None:
         return await info.context.loaders.jobs.load(job_id)
 
-    @strawberry.field(graphql_type=Connection[Job], description="All jobs, a page at a time.")
+    @strawberry.field(
+        directives=requires(Role.VIEWER),
+        graphql_type=Connection[Job],
+        description="All jobs, a page at a time.",
+    )
     @staticmethod
     async def jobs(
         info: Info,

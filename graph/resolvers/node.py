@@ -10,6 +10,8 @@ import strawberry
 from graph.context import Info
 from graph.errors import BadUserInput
 from graph.types.node import Node, Row, read_global_id
+from graph.types.roles import requires
+from graph.viewer import Role
 
 _MOST = 100
 
@@ -18,7 +20,11 @@ _MOST = 100
 class NodeQueries:
     """Any object from the root."""
 
-    @strawberry.field(graphql_type=Node | None, description="The object with this global id; null if there is none.")
+    @strawberry.field(
+        directives=requires(Role.VIEWER),
+        graphql_type=Node | None,
+        description="The object with this global id; null if there is none.",
+    )
     @staticmethod
     async def node(
         info: Info,
@@ -27,6 +33,7 @@ class NodeQueries:
         return await _load(info, id)
 
     @strawberry.field(
+        directives=requires(Role.VIEWER),
         graphql_type=list[Node | None],
         description="The objects with these global ids, in their order; null where there is none.",
     )

@@ -24,6 +24,8 @@ from graph.types.reports import (
     ReportNodeExecutionsResult,
     ReportOf,
 )
+from graph.types.roles import requires
+from graph.viewer import Role
 
 _MOST = 500  # things of one report
 
@@ -38,6 +40,7 @@ class Mutation:
     """What robots tell."""
 
     @strawberry.mutation(
+        directives=requires(Role.ROBOT),
         graphql_type=RegisterRobotResult,
         description="Present a robot, or what changed about it; a queueManagerId that is left out stays.",
     )
@@ -51,6 +54,7 @@ class Mutation:
         )
 
     @strawberry.mutation(
+        directives=requires(Role.ROBOT),
         graphql_type=ReportHeartbeatsResult,
         description="Signs of life of one or many robots, 1 to 500. Those refused do not hinder the others; one that "
         "comes late is kept, but changes nothing.",
@@ -65,6 +69,7 @@ class Mutation:
         return ReportOf(await report_heartbeats(info.context.database, heartbeats, now))
 
     @strawberry.mutation(
+        directives=requires(Role.ROBOT),
         graphql_type=ReportJobResult,
         description="A job's state. Within one try it only moves forward: pending, claimed, ended. A claimed or failed "
         "job is tried again with a higher retryCount.",
@@ -77,6 +82,7 @@ class Mutation:
         return ReportOf(await report_job(context.database, input.report(), context.now), storable(input.job_id))
 
     @strawberry.mutation(
+        directives=requires(Role.ROBOT),
         graphql_type=ReportNodeExecutionsResult,
         description="Steps of a job, 1 to 500. Those refused do not hinder the others.",
     )

@@ -11,20 +11,30 @@ from datasources.robots import RobotCriteria, RobotOrder, RobotRow, robots_count
 from graph.context import Info
 from graph.types.paging import After, Before, Connection, ConnectionOf, First, Last, page_request
 from graph.types.robots import Robot, RobotFilter
+from graph.types.roles import requires
+from graph.viewer import Role
 
 
 @strawberry.type
 class RobotQueries:
     """Robots from the root."""
 
-    @strawberry.field(graphql_type=Robot | None, description="The robot with this id; null if there is none.")
+    @strawberry.field(
+        directives=requires(Role.VIEWER),
+        graphql_type=Robot | None,
+        description="The robot with this id; null if there is none.",
+    )
     @staticmethod
     async def robot(
         info: Info, robot_id: Annotated[strawberry.ID, strawberry.argument(description="The robot's id.")]
     ) -> RobotRow | None:
         return await info.context.loaders.robots.load(robot_id)
 
-    @strawberry.field(graphql_type=Connection[Robot], description="All robots, a page at a time.")
+    @strawberry.field(
+        directives=requires(Role.VIEWER),
+        graphql_type=Connection[Robot],
+        description="All robots, a page at a time.",
+    )
     @staticmethod
     async def robots(
         info: Info,

@@ -23,7 +23,9 @@ from graph.types.fleet import Fleet
 from graph.types.gauges import QueueMetrics, QueueOf, RobotStatusUpdate
 from graph.types.jobs import JobFilterArgument
 from graph.types.robots import RobotFilter
+from graph.types.roles import requires
 from graph.types.updates import ActivityEvent, ActivityKind, JobUpdate, NodeExecutionUpdate, StepAtOnce
+from graph.viewer import Role
 from subscriptions.cursor import write_cursor
 from subscriptions.ledger import AtOnce, FromNow, LedgerUpdate, Part, begin, ledger_updates
 from subscriptions.live import Live
@@ -49,7 +51,11 @@ Rate = Annotated[
 class Subscription:
     """The root of all streams."""
 
-    @strawberry.subscription(graphql_type=JobUpdate, description="Jobs that change their status.")
+    @strawberry.subscription(
+        directives=requires(Role.VIEWER),
+        graphql_type=JobUpdate,
+        description="Jobs that change their status.",
+    )
     @staticmethod
     async def job_updates(
         info: Info, filter: JobFilterArgument = None, after: After = None
@@ -59,6 +65,7 @@ class Subscription:
             yield await _concerned(info, criteria, updates)
 
     @strawberry.subscription(
+        directives=requires(Role.VIEWER),
         graphql_type=NodeExecutionUpdate,
         description="The steps of a job: as they stand, then as they change; ends when the job has ended.",
     )
@@ -88,6 +95,7 @@ class Subscription:
                 return
 
     @strawberry.subscription(
+        directives=requires(Role.VIEWER),
         graphql_type=RobotStatusUpdate,
         description="Robots: each as it stands, then whenever it says something new. The newest wins: a slow reader "
         "gets the newest of each robot, not all of them. A robot that no longer matches is told once more.",
@@ -120,7 +128,9 @@ class Subscription:
                 await gauge.changed(version)
 
     @strawberry.subscription(
-        graphql_type=QueueMetrics, description="What waits and what runs: at once, on change, and at least so often."
+        directives=requires(Role.VIEWER),
+        graphql_type=QueueMetrics,
+        description="What waits and what runs: at once, on change, and at least so often.",
     )
     @staticmethod
     async def queue_metrics(
@@ -141,6 +151,7 @@ class Subscription:
                         await gauge.changed(version)
 
     @strawberry.subscription(
+        directives=requires(Role.VIEWER),
         graphql_type=Fleet,
         description="The fleet as a live query: the selected fields at once, and again whenever one of them changed "
         "(but `asOf`, which always does).",
@@ -164,7 +175,9 @@ class Subscription:
                 await _changed(live, robots, queue)
 
     @strawberry.subscription(
-        graphql_type=ActivityEvent, description="Everything that changes its status: jobs, their steps, robots."
+        directives=requires(Role.VIEWER),
+        graphql_type=ActivityEvent,
+        description="Everything that changes its status: jobs, their steps, robots.",
     )
     @staticmethod
     async def activity(

@@ -10,14 +10,20 @@ from datasources.paging import Key
 from datasources.workflows import BY_ID, WorkflowRow, workflows_count, workflows_page
 from graph.context import Info
 from graph.types.paging import After, Connection, ConnectionOf, First, page_request, search_text
+from graph.types.roles import requires
 from graph.types.workflows import Workflow
+from graph.viewer import Role
 
 
 @strawberry.type
 class WorkflowQueries:
     """Workflows from the root."""
 
-    @strawberry.field(graphql_type=Workflow | None, description="The workflow with this id; null if no job ran it.")
+    @strawberry.field(
+        directives=requires(Role.VIEWER),
+        graphql_type=Workflow | None,
+        description="The workflow with this id; null if no job ran it.",
+    )
     @staticmethod
     async def workflow(
         info: Info,
@@ -26,6 +32,7 @@ class WorkflowQueries:
         return await info.context.loaders.workflows.load(workflow_id)
 
     @strawberry.field(
+        directives=requires(Role.VIEWER),
         graphql_type=Connection[Workflow],
         description="All workflows in the order of their ids, a page at a time.",
     )

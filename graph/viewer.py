@@ -1,0 +1,50 @@
+"""Who asks: their name, their roles, and the scope that narrows whatever they see."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from datasources.scope import EVERYTHING, Scope
+
+
+class Role(StrEnum):
+    """What somebody may do; each but the robot may do what those before it may."""
+
+    ANONYMOUS = "anonymous"
+    VIEWER = "viewer"
+    OPERATOR = "operator"
+    DEVELOPER = "developer"
+    ADMIN = "admin"
+    ROBOT = "robot"
+
+
+_LADDER = (Role.ANONYMOUS, Role.VIEWER, Role.OPERATOR, Role.DEVELOPER, Role.ADMIN)
+
+
+@dataclass(frozen=True, slots=True)
+class Viewer:
+    """Somebody, for as long as their credentials hold; `expires_at` is in seconds since 1970."""
+
+    name: str
+    roles: frozenset[Role] = frozenset()
+    scope: Scope = EVERYTHING
+    known: bool = True
+    expires_at: float | None = None
+
+    def may(self, role: Role) -> bool:
+        """Whether they have the role, or one that includes it: an admin may report as robots do."""
+        if role in self.roles or role is Role.ANONYMOUS:
+            return True
+        higher = (Role.ADMIN,) if role is Role.ROBOT else _LADDER[_LADDER.index(role) :]
+        return not self.roles.isdisjoint(higher)
+
+    @property
+    def sight(self) -> Hashable:
+        """What they see of the same data: those with equal sight may share an answer."""
+        return self.scope, self.may(Role.OPERATOR)
+
+
+NOBODY = Viewer("anonymous", known=False)
+ANYBODY = Viewer("anonymous", frozenset({Role.ADMIN}), known=False)
