@@ -6,6 +6,7 @@ Ours carry the prefix `CASARE_`; `DATABASE_URL` and the documents' `DB_*` keep t
 from __future__ import annotations
 
 import re
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import quote, urlsplit
@@ -103,6 +104,42 @@ class Settings(BaseSettings):
         int, Field(ge=1, description="most transitions kept for subscribers who come back; the newest stay")
     ] = 1_000_000
 
+    allowed_hosts: Annotated[
+        tuple[str, ...],
+        NoDecode,
+        Field(
+            description="names that an open server may be called by beside this machine's own, separated by commas; "
+            "any other Host is refused, as other sites could give a browser a name that leads here"
+        ),
+    ] = ()
+    trusted_proxies: Annotated[
+        tuple[str, ...],
+        NoDecode,
+        Field(description="addresses or networks of proxies whose X-Forwarded-For is believed, separated by commas"),
+    ] = ()
+    metrics_open: Annotated[bool, Field(description="whether /metrics asks for no credentials")] = False
+    spa_policy: Annotated[
+        str,
+        Field(description="Content-Security-Policy of the pages in spa_dir"),
+    ] = (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
+        "connect-src 'self'; worker-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'none'; "
+        "frame-ancestors 'none'"
+    )
+    max_sockets_per_viewer: Annotated[
+        int, Field(ge=1, description="most sockets and streams that one viewer has open at a worker")
+    ] = 2000
+    max_sockets_per_address: Annotated[
+        int, Field(ge=1, description="most sockets and streams that one address has open at a worker")
+    ] = 5000
+    max_operations_per_socket: Annotated[int, Field(ge=1, description="most operations that run on one socket")] = 100
+    max_operations_per_viewer: Annotated[
+        int, Field(ge=1, description="most operations that one viewer runs on sockets and streams of a worker")
+    ] = 10_000
+    socket_messages_per_second: Annotated[
+        float, Field(gt=0, description="messages a second that one socket may send for long; ten times as many at once")
+    ] = 100.0
+
     @model_validator(mode="after")
     def _postgres_url(self) -> Self:
         url = self.database_url
@@ -119,6 +156,23 @@ class Settings(BaseSettings):
         if wrong := [origin for origin in origins if origin != "*" and not _ORIGIN.fullmatch(origin)]:
             raise ValueError(f"{wrong[0]:.100} is no origin: it must be as https://host or https://host:port, or *")
         return origins
+
+    @field_validator("allowed_hosts", "trusted_proxies", mode="before")
+    @classmethod
+    def _names(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        return tuple(name.strip().lower() for name in value.split(",") if name.strip())
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _networks(cls, proxies: tuple[str, ...]) -> tuple[str, ...]:
+        for proxy in proxies:
+            try:
+                ip_network(proxy)
+            except ValueError:
+                raise ValueError(f"{proxy:.100} is no address and no network, as 10.0.0.0/8") from None
+        return proxies
 
     @field_validator("otlp_endpoint")
     @classmethod
