@@ -12,7 +12,9 @@ from typing import Annotated, Literal, Self
 from urllib.parse import quote, urlsplit
 
 from pydantic import AliasChoices, Field, SecretStr, field_validator, model_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import NoDecode
+
+from datasources.signing_settings import SigningSettings
 
 # So strict because a password that is not encoded would be shown as part of the path.
 _BUS = re.compile(r"memory://|rediss?://([^@/?#]*@)?([\w.-]+|\[[0-9a-fA-F:.]+\])(:\d{1,5})?(/\d*)?(\?[^#@]*)?")
@@ -24,10 +26,8 @@ def _named(variable: str) -> AliasChoices:
     return AliasChoices(variable, variable.lower())
 
 
-class Settings(BaseSettings):
+class Settings(SigningSettings):
     """The service's settings; each field is the variable `CASARE_<FIELD>` unless it names another."""
-
-    model_config = SettingsConfigDict(env_prefix="CASARE_", extra="ignore", frozen=True, env_ignore_empty=True)
 
     host: Annotated[str, Field(description="address to listen on")] = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535, description="TCP port to listen on")] = 8000

@@ -51,7 +51,7 @@ def create_app(settings: Settings, dsn: str, spans: Spans | None = None) -> Fast
     executor = ObservedExecutor(schema, settings, watch)
     streams = Streams(executor, live)
     traffic = Traffic()
-    authenticator = Authenticator()
+    authenticator = Authenticator(settings)
 
     def context(correlation_id: str, viewer: Viewer) -> Context:
         return Context(database.scoped(viewer.scope), settings, correlation_id, viewer)

@@ -1,0 +1,143 @@
+"""JSON Web Tokens: who bears one that is signed, for us, of now and well formed is a viewer.
+
+PyJWT verifies signature, audience and issuer. The times are judged here: it takes `true` and "1" for numbers, and knows
+no longest lifetime. Nothing in a token's header leads anywhere: its `kid` is looked up, its `jwk`, `jku` and `x5u` are
+not looked at, and `crit` asks for what we do not understand.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import jwt
+
+from datasources.scope import EVERYTHING, Scope
+from graph.signatures import VerificationKey, VerificationKeys
+from graph.viewer import Role, Viewer
+
+LONGEST_LIFE = 24 * 3600.0  # seconds
+LEEWAY = 30.0  # seconds that the clock of whoever signs may be ahead of ours
+LONGEST_NAME = 200  # characters
+
+_SHAPE = re.compile(r"[\w-]+\.[\w-]+\.[\w-]+", re.ASCII)
+_WORDS = {role.value: role for role in Role if role is not Role.ANONYMOUS}
+
+
+class Refused(Exception):
+    """Why credentials are refused, in words that only the log is told."""
+
+    def __init__(self, reason: str, code: str = "UNAUTHENTICATED") -> None:
+        super().__init__(reason)
+        self.code = code
+
+
+class Tokens:
+    """What is asked of a token: a key of ours, and the audience and issuer where they are configured."""
+
+    def __init__(self, keys: VerificationKeys, audience: str | None, issuer: str | None) -> None:
+        self._keys = keys
+        self._audience = audience
+        self._issuer = issuer
+        self._reader = _Reader(
+            {
+                "verify_exp": False,
+                "verify_iat": False,
+                "verify_nbf": False,
+                "verify_jti": False,
+                "enforce_minimum_key_length": True,
+            }
+        )
+
+    async def viewer(self, token: str) -> Viewer:
+        """Who bears the token; raises Refused."""
+        if not _SHAPE.fullmatch(token):
+            raise Refused("not a token")
+        try:
+            header = jwt.get_unverified_header(token)
+        except jwt.PyJWTError as error:
+            raise Refused(f"no header: {error}") from error
+        key_id, algorithm = header.get("kid"), header.get("alg")
+        if not isinstance(algorithm, str) or "crit" in header:
+            raise Refused("a header that asks for what is not understood")
+        keys = await self._keys.of(key_id, algorithm)
+        if not keys:
+            raise Refused("no key for this kid and alg")
+        return _viewer(self._claims(token, keys[0]))
+
+    def _claims(self, token: str, key: VerificationKey) -> Mapping[str, Any]:
+        try:
+            return self._reader.decode(
+                token, key.key, algorithms=key.algorithms, audience=self._audience, issuer=self._issuer
+            )
+        except jwt.PyJWTError as error:
+            raise Refused(f"{type(error).__name__}: {error}") from error
+
+
+class _Reader(jwt.PyJWT):
+    """Reads claims only where JSON means one thing: no name twice, no number that is none."""
+
+    def _decode_payload(self, decoded: dict[str, Any]) -> dict[str, Any]:
+        try:
+            payload = json.loads(decoded["payload"], object_pairs_hook=_once, parse_constant=_no_constant)
+        except (ValueError, RecursionError) as error:
+            raise jwt.DecodeError("claims that are not JSON") from error
+        if not isinstance(payload, dict):
+            raise jwt.DecodeError("claims that are no object")
+        return payload
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a name twice")
+    return found
+
+
+def _no_constant(word: str) -> None:
+    raise ValueError(f"{word} is no number")
+
+
+def _viewer(claims: Mapping[str, Any]) -> Viewer:
+    """The viewer of claims whose signature holds."""
+    name = claims.get("sub")
+    if not isinstance(name, str) or not is_name(name):
+        raise Refused("sub names nobody")
+    now = time.time()
+    issued, expires = _time(claims, "iat"), _time(claims, "exp")
+    if expires <= now:
+        raise Refused("expired", "TOKEN_EXPIRED")
+    if issued > now + LEEWAY or ("nbf" in claims and _time(claims, "nbf") > now + LEEWAY):
+        raise Refused("not valid yet")
+    if not 0 < expires - issued <= LONGEST_LIFE:
+        raise Refused("a lifetime of more than 24 h")
+    roles = frozenset(_WORDS[word] for word in _texts(claims.get("roles", []), "roles") if word in _WORDS)
+    scope = EVERYTHING
+    if "environments" in claims:
+        scope = Scope(frozenset(_texts(claims["environments"], "environments")))
+    return Viewer(name, roles, scope, expires_at=expires)
+
+
+def is_name(text: str) -> bool:
+    """Whether somebody may be called that: it stands in logs, in tables and on screens."""
+    return 0 < len(text.strip()) <= len(text) <= LONGEST_NAME and text.isprintable()
+
+
+def _time(claims: Mapping[str, Any], name: str) -> float:
+    """A moment in seconds since 1970."""
+    value = claims.get(name)
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise Refused(f"{name} is no number")
+    if not math.isfinite(value) or not 0 <= value < 1e12:
+        raise Refused(f"{name} is no moment")
+    return float(value)
+
+
+def _texts(value: object, name: str) -> list[str]:
+    if not isinstance(value, list) or not all(isinstance(text, str) and text.isprintable() for text in value):
+        raise Refused(f"{name} is no list of words")
+    return value
