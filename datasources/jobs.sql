@@ -1,6 +1,8 @@
 -- name: columns
 j.job_id, j.source, j.workflow_id, j.workflow_name, j.robot_id, j.environment, j.status, j.raw_status, j.priority,
-j.created_at, j.claimed_at, j.completed_at, j.duration_ms, j.queue_wait_ms, j.error_type, j.error_message,
+j.created_at, j.claimed_at, j.completed_at, j.duration_ms, j.queue_wait_ms, j.error_type,
+j.error_message,                                                                            --? !masked
+NULL::text AS error_message,                                                                --? masked
 j.retry_count, j.max_retries, j.progress_percent, j.current_node
 
 -- name: matching
@@ -23,7 +25,8 @@ WHERE TRUE
   AND coalesce(j.completed_at, 'infinity') >= :completed_from                               --? completed_from
   AND coalesce(j.completed_at, 'infinity') < 'infinity'                                     --? completed_from !completed_to
   AND coalesce(j.completed_at, 'infinity') < :completed_to                                  --? completed_to
-  AND (j.workflow_name ILIKE :pattern OR j.error_message ILIKE :pattern)                    --? pattern
+  AND (j.workflow_name ILIKE :pattern OR j.error_message ILIKE :pattern)                    --? pattern !masked
+  AND j.workflow_name ILIKE :pattern                                                        --? pattern masked
 
 -- name: jobs_page
 -- One page of jobs, for the whole list or for each parent: a short range of one index, however deep the page lies.

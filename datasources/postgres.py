@@ -134,9 +134,9 @@ class Database:
             pool.terminate()
 
     async def fetch(self, query: Query, parameters: dict[str, Any] | None = None, **parts: str) -> list[asyncpg.Record]:
-        """The rows of a query."""
+        """The rows of a query, as far as they lie within the scope."""
         async with self.connection() as connection:
-            return await fetch(connection, query, parameters, **parts)
+            return await fetch(connection, query, parameters, self.scope, **parts)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:
@@ -165,10 +165,14 @@ class Database:
 
 
 async def fetch(
-    connection: Connection, query: Query, parameters: dict[str, Any] | None = None, **parts: str
+    connection: Connection,
+    query: Query,
+    parameters: dict[str, Any] | None = None,
+    scope: Scope = EVERYTHING,
+    **parts: str,
 ) -> list[asyncpg.Record]:
     """The rows of a query over a connection at hand, counted in the operation's statement log."""
-    statement, arguments = query.bind(parameters or {}, **parts)
+    statement, arguments = query.bind(parameters or {}, scope, **parts)
     # Looked up before: the proxy of a connection that died on the way has nothing behind it any more.
     on_statement = cast(_KeptConnection, connection).on_statement
     started = time.perf_counter()

@@ -4,7 +4,10 @@ r.memory_percent, r.last_heartbeat, r.registered_at,
 coalesce(
     (SELECT j.job_id FROM monitor.jobs j WHERE j.robot_id = r.robot_id AND j.status = 'claimed'
      ORDER BY j.claimed_at DESC, j.job_id DESC LIMIT 1),
-    (SELECT r.reported_job_id WHERE NOT EXISTS (SELECT FROM monitor.jobs j WHERE j.job_id = r.reported_job_id))
+    (SELECT r.reported_job_id WHERE NOT EXISTS (
+        SELECT FROM monitor.jobs j /* unscoped: the id of a job outside is none that nobody knows */
+        WHERE j.job_id = r.reported_job_id
+    ))
 ) AS current_job_id
 
 -- name: status
@@ -58,7 +61,12 @@ GROUP BY j.robot_id
 
 -- name: heartbeats_by_robot
 -- The newest heartbeats of each robot, newest first.
-SELECT h.robot_id, h.at, h.status, h.cpu_percent, h.memory_mb, h.memory_percent, h.job_id
+SELECT h.robot_id, h.at, h.status, h.cpu_percent, h.memory_mb, h.memory_percent,
+       h.job_id                                                                             --? !scope
+       (SELECT h.job_id WHERE NOT EXISTS (                                                  --? scope
+           SELECT FROM monitor.jobs j /* unscoped: the id of a job outside is not told */   --? scope
+           WHERE j.job_id = h.job_id AND j.environment <> ALL(:scope::text[])               --? scope
+       )) AS job_id                                                                         --? scope
 FROM unnest(:robot_ids::text[]) AS parent (key)
 CROSS JOIN LATERAL (
     SELECT * FROM monitor.heartbeats h WHERE h.robot_id = parent.key ORDER BY h.at DESC LIMIT :last

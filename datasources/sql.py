@@ -5,6 +5,9 @@ A file holds queries under `-- name: jobs_page` headers, with parameters written
 every set of filters is a prepared statement of its own. `--? !after` keeps a line where the parameter is absent.
 `{columns}` stands for the query of that name in the same file; any other part in braces is filled by the caller from a
 closed set of its own, never with what came from outside.
+
+For somebody with a scope the tables of ours are read through it, as `scope.py` tells. `--? scope` keeps a line where
+there is one, `--? masked` where the reader may not see what errors said.
 """
 
 from __future__ import annotations
@@ -13,6 +16,8 @@ import re
 from collections.abc import Mapping
 from functools import cache, lru_cache
 from importlib.resources import files
+
+from datasources.scope import EVERYTHING, Scope, narrowed
 
 _HEADER = re.compile(r"^-- name: (\w+)\s*$", re.MULTILINE)
 _OPTION = re.compile(r"--\?(?P<conditions>[ \w!]+)$")
@@ -33,19 +38,25 @@ class Query:
         self._text = text
         self._compiled = lru_cache(_COMPILED)(self._compile)
 
-    def bind(self, parameters: Mapping[str, object], **parts: str) -> tuple[str, list[object]]:
+    def bind(
+        self, parameters: Mapping[str, object], scope: Scope = EVERYTHING, **parts: str
+    ) -> tuple[str, list[object]]:
         """The statement with `$n` placeholders, and its arguments in that order; None means not given.
 
-        Raises LookupError for a parameter or a part that is missing.
+        Raises LookupError for a parameter or a part that is missing, and for a statement that takes no scope.
         """
+        if scope is not EVERYTHING:
+            parameters = {**parameters, "scope": scope.names, "masked": scope.masked or None}
         given = frozenset(name for name, value in parameters.items() if value is not None)
-        statement, names = self._compiled(given, tuple(parts.items()))
+        statement, names = self._compiled(given, tuple(parts.items()), scope.within)
         try:
             return statement, [parameters[name] for name in names]
         except KeyError as error:
             raise LookupError(f"the query {self.name} needs the parameter {error.args[0]}") from error
 
-    def _compile(self, given: frozenset[str], parts: tuple[tuple[str, str], ...]) -> tuple[str, tuple[str, ...]]:
+    def _compile(
+        self, given: frozenset[str], parts: tuple[tuple[str, str], ...], within: str | None
+    ) -> tuple[str, tuple[str, ...]]:
         kept = []
         for line in self._text.splitlines():
             option = _OPTION.search(line)
@@ -56,6 +67,8 @@ class Query:
         text = "\n".join(kept)
         for part, replacement in parts:
             text = text.replace(f"{{{part}}}", replacement)
+        if within is not None:
+            text = narrowed(self.name, text, within)
         names: list[str] = []
 
         def numbered(match: re.Match[str]) -> str:

@@ -9,12 +9,12 @@ LIMIT 1
 -- name: known
 -- Every workflow after `start`: one index probe for each, never a scan of its jobs.
 RECURSIVE known AS (
-    (SELECT j.workflow_id FROM monitor.jobs j
+    (SELECT j.workflow_id FROM monitor.jobs j /* unscoped: those without a job in scope fall out by their newest */
      WHERE TRUE
        AND j.workflow_id > :start_id                                                        --? start_id
      ORDER BY j.workflow_id LIMIT 1)
     UNION ALL
-    SELECT (SELECT j.workflow_id FROM monitor.jobs j WHERE j.workflow_id > known.workflow_id
+    SELECT (SELECT j.workflow_id FROM monitor.jobs j /* unscoped: as above */ WHERE j.workflow_id > known.workflow_id
             ORDER BY j.workflow_id LIMIT 1)
     FROM known WHERE known.workflow_id IS NOT NULL
 )

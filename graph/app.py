@@ -54,7 +54,8 @@ def create_app(settings: Settings, dsn: str, spans: Spans | None = None) -> Fast
     authenticator = Authenticator(settings)
 
     def context(correlation_id: str, viewer: Viewer) -> Context:
-        return Context(database.scoped(viewer.scope), settings, correlation_id, viewer)
+        seen = database.scoped(viewer.view(masking=settings.mask_error_messages))
+        return Context(seen, settings, correlation_id, viewer)
 
     operations = ObservedOperations(executor, streams, context, metrics)
     tallies = Tallies(metrics, traffic, streams, live)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from datasources.scope import EVERYTHING, Scope
@@ -39,6 +39,10 @@ class Viewer:
             return True
         higher = (Role.ADMIN,) if role is Role.ROBOT else _LADDER[_LADDER.index(role) :]
         return not self.roles.isdisjoint(higher)
+
+    def view(self, *, masking: bool) -> Scope:
+        """The scope they read with; masking hides what errors said from those who are no operators."""
+        return replace(self.scope, masked=True) if masking and not self.may(Role.OPERATOR) else self.scope
 
     @property
     def sight(self) -> Hashable:

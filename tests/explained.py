@@ -55,7 +55,7 @@ class ExplainingDatabase(Database):
     """A database that keeps the plan of the statement it ran last."""
 
     async def fetch(self, query, parameters=None, **parts):
-        statement, arguments = query.bind(parameters or {}, **parts)
+        statement, arguments = query.bind(parameters or {}, self.scope, **parts)
         async with self.connection() as connection:
             explained = await connection.fetchval(f"EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) {statement}", *arguments)
         self.plan = Plan(json.loads(explained)[0]["Plan"])

@@ -15,6 +15,7 @@ from datasources.jobs import JobCriteria, JobOrder, JobParent, jobs_count, jobs_
 from datasources.paging import Key, PageRequest
 from datasources.postgres import Database
 from datasources.robots import RobotCriteria, RobotOrder, robots_count, robots_page
+from datasources.scope import EVERYTHING, Scope
 from datasources.settings import Settings
 from datasources.sql import Query, queries
 from datasources.statuses import JobStatus, RobotStatus
@@ -39,7 +40,7 @@ NEVER = {"jobs_count": {"apart"}}  # what only its neighbours are given
 def options(file, name):
     """The optional parameters of a query, fragments included."""
     lines = re.findall(r"--\?(.*)", queries(file)[name]._text)
-    return sorted(set(re.findall(r"\w+", " ".join(lines))) - NEVER.get(name, set()))
+    return sorted(set(re.findall(r"\w+", " ".join(lines))) - NEVER.get(name, set()) - {"scope", "masked"})
 
 
 def statements():
@@ -55,6 +56,29 @@ def order_of(file):
     return RobotOrder.ROBOT_ID_ASC if file == "robots" else JobOrder.COMPLETED_AT_DESC
 
 
+def takes_a_scope(file, name):
+    """Whether viewers ask it: it only reads, and only what belongs to somebody."""
+    return file.partition("/")[0] in {
+        "activity",
+        "analytics",
+        "executions",
+        "fleet",
+        "jobs",
+        "queue",
+        "robots",
+        "workflows",
+    }
+
+
+SCOPES = [
+    Scope(frozenset()),
+    Scope(frozenset("a")),
+    Scope(frozenset("ab")),
+    Scope(masked=True),
+    Scope(frozenset("a"), True),
+]
+
+
 @pytest.mark.parametrize(("file", "name"), list(statements()))
 async def test_postgres_takes_every_query_with_none_with_each_and_with_all_of_its_options(seeded_dsn, file, name):
     every = options(file, name)
@@ -63,9 +87,10 @@ async def test_postgres_takes_every_query_with_none_with_each_and_with_all_of_it
     try:
         for given_options in chosen:
             parameters = defaultdict(lambda: None, dict.fromkeys(given_options, True))
-            statement, _ = queries(file)[name].bind(parameters, **order_of(file).value.parts(backward=False))
-            assert "{" not in re.sub(r"'[^']*'|--.*", "", statement)
-            await connection.prepare(statement, timeout=10)
+            for scope in (EVERYTHING, *(SCOPES if takes_a_scope(file, name) else ())):
+                statement, _ = queries(file)[name].bind(parameters, scope, **order_of(file).value.parts(backward=False))
+                assert "{" not in re.sub(r"'[^']*'|--.*", "", statement)
+                await connection.prepare(statement, timeout=10)
     finally:
         await connection.close(timeout=5)
 
