@@ -91,9 +91,20 @@ class Settings(SigningSettings):
     operation_timeout_seconds: Annotated[float, Field(gt=0, description="longest GraphQL operation, in seconds")] = 15.0
     max_body_bytes: Annotated[int, Field(ge=1024, description="largest request body, in bytes")] = 1_048_576
     max_query_tokens: Annotated[int, Field(ge=100, description="most tokens in a GraphQL document")] = 2000
+    max_query_depth: Annotated[int, Field(ge=3, description="most levels of fields in a GraphQL document")] = 15
+    max_query_aliases: Annotated[int, Field(ge=0, description="most aliases in a GraphQL document")] = 100
+    max_query_directives: Annotated[int, Field(ge=0, description="most directives in a GraphQL document")] = 50
+    max_query_fragments: Annotated[
+        int, Field(ge=0, description="most fragments written and spread in a GraphQL document")
+    ] = 100
+    max_query_root_fields: Annotated[int, Field(ge=1, description="most root fields of a GraphQL operation")] = 30
     max_query_cost: Annotated[
         int, Field(ge=100, description="most fields of an answer with all its pages full; an object counts as 5")
     ] = 500_000
+    mask_error_messages: Annotated[
+        bool,
+        Field(description="whether error messages, which may hold customers' data, are null for those who are no operators"),
+    ] = True
     offline_after_seconds: Annotated[
         float, Field(gt=0, description="a robot silent for longer is offline, in seconds")
     ] = 60.0
@@ -103,6 +114,17 @@ class Settings(SigningSettings):
     ledger_events: Annotated[
         int, Field(ge=1, description="most transitions kept for subscribers who come back; the newest stay")
     ] = 1_000_000
+
+    rate_limits: Annotated[
+        Literal["auto", "on", "off"],
+        Field(description="whether callers have so much a minute and no more; auto: unless the server is open"),
+    ] = "auto"
+    rate_limit_cost: Annotated[
+        int, Field(ge=100, description="what a viewer's operations may cost a minute, counted as max_query_cost is")
+    ] = 60_000_000
+    audit_days: Annotated[
+        float, Field(gt=0, description="how long failed logins, refusals and admins' actions are kept, in days")
+    ] = 90.0
 
     allowed_hosts: Annotated[
         tuple[str, ...],
@@ -147,6 +169,12 @@ class Settings(SigningSettings):
             raise ValueError("DATABASE_URL must start with postgresql://")
         return self
 
+    @model_validator(mode="after")
+    def _rates(self) -> Self:
+        if self.rate_limit_cost < self.max_query_cost:
+            raise ValueError("CASARE_RATE_LIMIT_COST must not be less than CASARE_MAX_QUERY_COST")
+        return self
+
     @field_validator("cors_origins", mode="before")
     @classmethod
     def _origins(cls, value: object) -> object:
@@ -187,6 +215,16 @@ class Settings(SigningSettings):
         if not _BUS.fullmatch(url.get_secret_value()):
             raise ValueError("must be memory://, or redis://user:password@host:port/number with both percent-encoded")
         return url
+
+    @property
+    def open(self) -> bool:
+        """Whether everybody may do everything: there are no keys by which to know them."""
+        return True
+
+    @property
+    def limits_rates(self) -> bool:
+        """Whether callers have so much a minute and no more."""
+        return self.rate_limits == "on" or (self.rate_limits == "auto" and not self.open)
 
     def dsn(self) -> str | None:
         """The configured database as a URL, or None where the embedded Postgres is to be used."""

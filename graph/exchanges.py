@@ -35,6 +35,7 @@ class Exchange:
     """What is known of a request while it is answered."""
 
     id: str
+    address: str | None = None
     operation: str | None = None
     viewer: Viewer = NOBODY
     codes: list[str] = field(default_factory=list)
@@ -75,7 +76,8 @@ class Exchanges:
             await self._app(scope, receive, send)
             return
         headers = dict(scope["headers"])
-        now = Exchange(_id(headers))
+        client = scope.get("client")
+        now = Exchange(_id(headers), client[0] if client else None)
         token = current.set(now)
         started = time.perf_counter()
 
@@ -105,7 +107,6 @@ class Exchanges:
             self._metrics.request(_handler(scope, path), method, now.status, seconds)
         if not _log.isEnabledFor(logging.INFO):
             return
-        client = scope.get("client")
         said = f"{method} {printable(path)} {now.status or '-'}"
         told = {
             "request_id": now.id,
@@ -120,7 +121,7 @@ class Exchanges:
             "sql_statements": now.statements.count,
             "sql_ms": round(now.statements.seconds * 1000, 2),
             "bytes": now.sent,
-            "client": client[0] if client else None,
+            "client": now.address,
         }
         # Not `info`, which looks up the stack for whoever calls it: that is us, and costs as much as all the rest.
         _log.handle(_log.makeRecord(_log.name, logging.INFO, __file__, 0, said, (), None, extra=told))

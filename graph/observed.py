@@ -120,6 +120,7 @@ class ObservedOperations(Operations):
         connection = current.get()
         now = Exchange(
             correlation_id or uuid.uuid4().hex,
+            address=connection.address if connection else None,
             operation=(request.operation_name or "")[:_LONGEST_NAME] or None,
             viewer=viewer,
         )
