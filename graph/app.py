@@ -17,6 +17,7 @@ from datasources.settings import Settings
 from graph.authentication import Authentication, Authenticator
 from graph.browser import Origins, SinglePage
 from graph.context import Context
+from graph.credentials import QueryTokens
 from graph.docs import docs_routes
 from graph.exchanges import Exchanges
 from graph.finished_jobs import FinishedJobs
@@ -103,10 +104,18 @@ def create_app(settings: Settings, dsn: str, spans: Spans | None = None) -> Fast
         app.routes.append(Route("/", _to_graphiql))
     else:
         app.routes.append(Mount("/", SinglePage(settings.spa_dir)))
+    _surround(app, authenticator, settings, metrics, spans)
+    return app
+
+
+def _surround(
+    app: FastAPI, authenticator: Authenticator, settings: Settings, metrics: Metrics, spans: Spans | None
+) -> None:
+    """What every request passes before its route; the last one first."""
     app.add_middleware(Authentication, authenticator=authenticator)
     app.add_middleware(Origins, origins=settings.cors_origins)
     app.add_middleware(Exchanges, metrics=metrics, spans=spans)
-    return app
+    app.add_middleware(QueryTokens)
 
 
 def _spans(settings: Settings) -> Spans | None:

@@ -39,6 +39,7 @@ class Exchange:
     operation: str | None = None
     viewer: Viewer = NOBODY
     codes: list[str] = field(default_factory=list)
+    reason: str | None = None  # why credentials were refused, which is for the log alone
     failures: list[str] = field(default_factory=list)
     statements: StatementLog = field(default_factory=StatementLog)
     traceparent: str | None = None
@@ -117,6 +118,7 @@ class Exchanges:
             "viewer": now.viewer.name,
             "outcome": now.outcome,
             "codes": now.codes + now.failures,
+            "reason": None if now.reason is None else printable(now.reason),
             "duration_ms": round(seconds * 1000, 2),
             "sql_statements": now.statements.count,
             "sql_ms": round(now.statements.seconds * 1000, 2),

@@ -62,7 +62,7 @@ class TextLines(logging.Formatter):
         return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
 
 
-_SHOWN = ("operation", "outcome", "codes", "duration_ms", "sql_statements", "bytes", "client", "request_id")
+_SHOWN = ("operation", "outcome", "codes", "reason", "duration_ms", "sql_statements", "bytes", "client", "request_id")
 
 
 def _extras(record: logging.LogRecord) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from typing import Any
 import jwt
 
 from datasources.scope import EVERYTHING, Scope
+from graph.credentials import Refused
 from graph.signatures import VerificationKey, VerificationKeys
 from graph.viewer import Role, Viewer
 
@@ -26,14 +27,6 @@ LONGEST_NAME = 200  # characters
 
 _SHAPE = re.compile(r"[\w-]+\.[\w-]+\.[\w-]+", re.ASCII)
 _WORDS = {role.value: role for role in Role if role is not Role.ANONYMOUS}
-
-
-class Refused(Exception):
-    """Why credentials are refused, in words that only the log is told."""
-
-    def __init__(self, reason: str, code: str = "UNAUTHENTICATED") -> None:
-        super().__init__(reason)
-        self.code = code
 
 
 class Tokens:
