@@ -98,12 +98,16 @@ class Settings(SigningSettings):
         int, Field(ge=0, description="most fragments written and spread in a GraphQL document")
     ] = 100
     max_query_root_fields: Annotated[int, Field(ge=1, description="most root fields of a GraphQL operation")] = 30
+    introspection: Annotated[
+        Literal["all", "known", "none"],
+        Field(description="who may look at the schema, and use GraphiQL: all, only who is known, or nobody"),
+    ] = "all"
     max_query_cost: Annotated[
         int, Field(ge=100, description="most fields of an answer with all its pages full; an object counts as 5")
     ] = 500_000
     mask_error_messages: Annotated[
         bool,
-        Field(description="whether error messages, which may hold customers' data, are null for those who are no operators"),
+        Field(description="whether error messages, as they may hold customers' data, are null for all but operators"),
     ] = True
     offline_after_seconds: Annotated[
         float, Field(gt=0, description="a robot silent for longer is offline, in seconds")

@@ -1,112 +1,122 @@
-"""What the answer to a document can cost, told before anything is read.
+"""What the answer to an operation can cost, told before anything is read: a field is 1, an object 5.
 
-A fragment that spreads another twice doubles with every level, and a page of pages of pages multiplies: a document
-of a few lines can ask for billions of fields. Pages count as full; what has no page size is short.
+A page counts as full. Where its size stands in a variable, the cost is kept as a sum over such pages, so that a
+request that only brings other values is weighed in microseconds.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from graphql import (
-    DocumentNode,
     FieldNode,
-    FragmentDefinitionNode,
-    FragmentSpreadNode,
     GraphQLField,
-    GraphQLInterfaceType,
     GraphQLNamedType,
-    GraphQLObjectType,
     GraphQLSchema,
-    InlineFragmentNode,
-    OperationDefinitionNode,
-    SelectionNode,
-    SelectionSetNode,
+    Undefined,
+    VariableNode,
     get_named_type,
     get_nullable_type,
     is_introspection_type,
+    is_leaf_type,
     is_list_type,
     value_from_ast_untyped,
 )
 
-_SIZES = ("last", "first", "ids")  # arguments that say how long a list is; the first one that is given counts
+OBJECT = 5  # in plain fields: an object is built, and often waited for
+
+_SIZES = ("last", "first", "ids", "input")  # arguments that say how much there is; the first one that is given counts
 _PAGE = 100  # a longer default is a bound that is hardly ever reached
 _USUAL = 20
 _LONGEST = 1000  # a list that is asked to be longer is refused by its resolver, in better words
-_INTROSPECTED = 10  # types, fields, arguments: about so many of each
-_OBJECT = 5  # in plain fields: an object is built, and often waited for
+_SHORT = 10  # a list that has no size: of types' fields, of kinds of errors
 
 
-class Cost:
-    """Counts the largest answer that an operation can have: a field is 1, an object 5; the document must be valid."""
+@dataclass(slots=True)
+class Sum:
+    """A number, plus so many times each of some pages."""
 
-    def __init__(
-        self,
-        schema: GraphQLSchema,
-        document: DocumentNode,
-        operation: OperationDefinitionNode,
-        variables: Mapping[str, Any],
-    ) -> None:
-        self._schema = schema
-        self._operation = operation
-        defaults = {
-            definition.variable.name.value: value_from_ast_untyped(definition.default_value)
-            for definition in operation.variable_definitions or ()
-            if definition.default_value is not None
-        }
-        self._variables = {**defaults, **variables}
-        self._fragments = {
-            node.name.value: node for node in document.definitions if isinstance(node, FragmentDefinitionNode)
-        }
-        self._counted: dict[str, int] = {}
+    fixed: int = 0
+    pages: dict[int, int] = field(default_factory=dict)
 
-    def total(self) -> int:
-        """The cost of the whole operation."""
-        root = self._schema.get_root_type(self._operation.operation)
-        return 0 if root is None else self._selected(self._operation.selection_set, root)
+    def add(self, other: Sum, times: int = 1) -> None:
+        """Count another one in, so many times."""
+        self.fixed += times * other.fixed
+        for page, count in other.pages.items():
+            self.pages[page] = self.pages.get(page, 0) + times * count
 
-    def _selected(self, selections: SelectionSetNode, parent: GraphQLNamedType) -> int:
-        return sum(self._selection(node, parent) for node in selections.selections)
+    def worth(self, pages: Sequence[int]) -> int:
+        """The number, once those of the pages are known."""
+        return self.fixed + sum(count * pages[page] for page, count in self.pages.items())
 
-    def _selection(self, node: SelectionNode, parent: GraphQLNamedType) -> int:
-        if isinstance(node, FieldNode):
-            return self._field(node, parent)
-        if isinstance(node, FragmentSpreadNode):
-            return self._fragment(node.name.value)
-        if isinstance(node, InlineFragmentNode):
-            on = self._schema.type_map[node.type_condition.name.value] if node.type_condition else parent
-            return self._selected(node.selection_set, on)
-        raise TypeError(f"a selection cannot be a {node.kind}")
 
-    def _fragment(self, name: str) -> int:
-        if name not in self._counted:
-            fragment = self._fragments[name]
-            on = self._schema.type_map[fragment.type_condition.name.value]
-            self._counted[name] = self._selected(fragment.selection_set, on)
-        return self._counted[name]
+@dataclass(frozen=True, slots=True)
+class Length:
+    """How long a list is: as the first of these variables says that has a value, or else."""
 
-    def _field(self, node: FieldNode, parent: GraphQLNamedType) -> int:
-        if node.selection_set is None or not isinstance(parent, GraphQLObjectType | GraphQLInterfaceType):
-            return 1
-        field = self._schema.get_field(parent, node.name.value)
-        if field is None:
-            return 1
-        length = self._introspected(field) if is_introspection_type(parent) else self._length(node, field)
-        return _OBJECT + length * self._selected(node.selection_set, get_named_type(field.type))
+    variables: tuple[str, ...]
+    otherwise: int
 
-    def _length(self, node: FieldNode, field: GraphQLField) -> int:
+    def known(self, variables: Mapping[str, Any]) -> int:
+        """The length with these variables."""
+        sizes = (variables[name] for name in self.variables if variables.get(name) is not None)
+        return _bounded(next(sizes, self.otherwise))
+
+
+class Pages:
+    """The pages of a document whose size stands in a variable; each may hold those before it."""
+
+    def __init__(self, schema: GraphQLSchema) -> None:
+        self._pages: list[tuple[Length, Sum]] = []
+        self._types = len(schema.type_map)
+
+    def full(self, node: FieldNode, definition: GraphQLField, parent: GraphQLNamedType, item: Sum) -> Sum:
+        """The cost of a field that has this item, or a page full of them."""
+        length = self._length(node, definition, parent)
+        whole = Sum(1 if is_introspection_type(parent) else OBJECT)
+        if length.variables:
+            self._pages.append((length, item))
+            whole.pages[len(self._pages) - 1] = 1
+        else:
+            whole.add(item, length.otherwise)
+        return whole
+
+    def total(self, cost: Sum, variables: Mapping[str, Any]) -> int:
+        """What it comes to with these variables."""
+        worths: list[int] = []
+        if cost.pages:
+            for length, item in self._pages:
+                worths.append(length.known(variables) * item.worth(worths))
+        return cost.worth(worths)
+
+    def _length(self, node: FieldNode, definition: GraphQLField, parent: GraphQLNamedType) -> Length:
         given = {argument.name.value: argument.value for argument in node.arguments or ()}
+        variables: list[str] = []
         for name in _SIZES:
-            if name in field.args:
-                default = field.args[name].default_value
-                size = value_from_ast_untyped(given[name], self._variables) if name in given else default
-                if isinstance(size, list):
-                    return len(size)
-                if isinstance(size, int):
-                    return min(max(size, 1), _LONGEST) if name in given or size <= _PAGE else _USUAL
-        return 1
+            if name not in definition.args:
+                continue
+            value = given.get(name)
+            if isinstance(value, VariableNode):
+                variables.append(value.name.value)
+            elif value is not None and (size := value_from_ast_untyped(value)) is not None:
+                return Length(tuple(variables), _bounded(size))
+            default = definition.args[name].default_value
+            if default is not Undefined and default is not None:
+                return Length(tuple(variables), default if default <= _PAGE else _USUAL)
+        return Length(tuple(variables), self._unsized(definition, parent))
 
-    @staticmethod
-    def _introspected(field: GraphQLField) -> int:
-        return _INTROSPECTED if is_list_type(get_nullable_type(field.type)) else 1
+    def _unsized(self, definition: GraphQLField, parent: GraphQLNamedType) -> int:
+        if not is_list_type(get_nullable_type(definition.type)) or is_leaf_type(get_named_type(definition.type)):
+            return 1
+        if parent.name == "__Schema":
+            return self._types
+        return 1 if parent.name.endswith("Connection") else _SHORT
+
+
+def _bounded(size: object) -> int:
+    """A size as it may count, whatever it is."""
+    if isinstance(size, list):
+        return len(size)
+    return min(max(size, 1), _LONGEST) if isinstance(size, int) else 1

@@ -1,13 +1,12 @@
-"""From a document to an answer: parsed and validated once, executed within the deadline, errors made presentable.
+"""From a document to an answer: permitted, executed within the deadline, errors made presentable.
 
-What a document may cost is known before it runs: its tokens bound the validation, its cost bounds the answer.
+Whether somebody may ask it, and what it can cost, is known before anything is read.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
-from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,29 +21,17 @@ from graphql import (
     execute,
     execute_subscription_event,
     get_operation_ast,
-    parse,
-    validate,
 )
 from graphql import Executor as GraphQLExecutor
 
 from datasources.settings import Settings
 from graph.context import Context
-from graph.cost import Cost
-from graph.errors import present
+from graph.errors import ClientError, present
+from graph.permissions import permit
+from graph.plans import Plans
+from graph.requests import Request
 
-_LONGEST_DOCUMENT = 100_000  # characters; values belong into variables
-_MOST_COMMENTS = 1000
 _NOT_BY_REQUEST = "A subscription is a stream: ask for it over a WebSocket, or with Accept: text/event-stream."
-_CACHED_CHARACTERS = 200_000  # of documents; a parsed one takes some 300 bytes for each of them
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """What a client asks: a document, which operation of it, and the values of its variables."""
-
-    query: str
-    variables: Mapping[str, Any] | None = None
-    operation_name: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,19 +43,13 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class _Prepared:
-    document: DocumentNode | None
-    errors: list[GraphQLError]
-    code: str
-
-
-@dataclass(frozen=True, slots=True)
 class Operation:
     """An operation that may be executed."""
 
     request: Request
     document: DocumentNode
     definition: OperationDefinitionNode
+    cost: int
 
     @property
     def type(self) -> OperationType:
@@ -89,13 +70,12 @@ class MutationRefused(Exception):
 
 
 class Executor:
-    """Answers requests against the schema; documents met before skip parsing and validation."""
+    """Answers requests against the schema."""
 
     def __init__(self, schema: GraphQLSchema, settings: Settings) -> None:
         self._schema = schema
         self._settings = settings
-        self._prepared: OrderedDict[str, _Prepared] = OrderedDict()
-        self._cached_characters = 0
+        self._plans = Plans(schema, settings)
 
     async def answer(self, request: Request, context: Context, *, only_questions: bool = False) -> Answer:
         """The response to a request; raises MutationRefused for a mutation where `only_questions`."""
@@ -111,17 +91,22 @@ class Executor:
 
     def prepare(self, request: Request, context: Context) -> Operation:
         """The operation that a request asks for, fit to be executed; raises Refused where it is not."""
-        prepared = self._prepare(request.query)
-        if prepared.document is None or prepared.errors:
-            raise Refused(_refused(prepared.errors, prepared.code, context))
-        definition = get_operation_ast(prepared.document, request.operation_name)
+        plan = self._plans.of(request.query)
+        if plan.document is None or plan.errors:
+            raise Refused(_refused(plan.errors, plan.code, context))
+        definition = get_operation_ast(plan.document, request.operation_name)
         if definition is None:
-            error = _no_operation(prepared.document, request.operation_name)
+            error = _no_operation(plan.document, request.operation_name)
             raise Refused(_refused([error], "OPERATION_NOT_FOUND", context))
-        cost = Cost(self._schema, prepared.document, definition, request.variables or {}).total()
+        judgement = plan.judgements[definition.name.value if definition.name else None]
+        try:
+            permit(judgement, context.viewer, self._settings)
+        except ClientError as error:
+            raise Refused(_refused([GraphQLError(str(error))], error.code, context)) from None
+        cost = judgement.cost(request.variables or {})
         if cost > (most := self._settings.max_query_cost):
             raise Refused(_refused([_too_costly(cost, most)], "QUERY_TOO_COMPLEX", context))
-        return Operation(request, prepared.document, definition)
+        return Operation(request, plan.document, definition, cost)
 
     async def source(self, operation: Operation, context: Context) -> AsyncIterator[Sequence[Any]]:
         """What a subscription's root field yields, in lists; raises Refused where it cannot begin."""
@@ -175,35 +160,6 @@ class Executor:
         except TimeoutError as error:
             return _too_late(error, context)
 
-    def _prepare(self, query: str) -> _Prepared:
-        prepared = self._prepared.get(query)
-        if prepared is not None:
-            self._prepared.move_to_end(query)
-            return prepared
-        prepared = self._parse_and_validate(query)
-        if prepared.document is None:
-            return prepared
-        self._prepared[query] = prepared
-        self._cached_characters += len(query)
-        while self._cached_characters > _CACHED_CHARACTERS:
-            forgotten, _ = self._prepared.popitem(last=False)
-            self._cached_characters -= len(forgotten)
-        return prepared
-
-    def _parse_and_validate(self, query: str) -> _Prepared:
-        try:
-            document = parse(
-                query,
-                max_lexical_tokens=self._settings.max_query_tokens,
-                max_comments=_MOST_COMMENTS,
-                max_source_length=_LONGEST_DOCUMENT,
-            )
-            return _Prepared(document, validate(self._schema, document), "GRAPHQL_VALIDATION_FAILED")
-        except GraphQLError as error:
-            return _Prepared(None, [error], "GRAPHQL_PARSE_FAILED")
-        except RecursionError:
-            return _Prepared(None, [GraphQLError("The document is nested too deeply.")], "QUERY_TOO_COMPLEX")
-
 
 def _answer(result: ExecutionResult, context: Context) -> Answer:
     errors = [present(error, context.correlation_id) for error in result.errors or ()]
@@ -227,7 +183,8 @@ def _refused(errors: list[GraphQLError], code: str, context: Context) -> Answer:
 def _too_costly(cost: int, most: int) -> GraphQLError:
     return GraphQLError(
         f"With all its pages full this costs {cost:,}, and {most:,} is the most (a field is 1, an object 5): "
-        "ask for fewer items of the outer lists, or for fewer fields."
+        "ask for fewer items of the outer lists, or for fewer fields.",
+        extensions={"limit": "cost", "cost": cost, "allowance": most},
     )
 
 

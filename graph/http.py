@@ -22,7 +22,8 @@ from datasources.postgres import StatementLog, statement_log
 from datasources.settings import Settings
 from graph.context import ContextOf
 from graph.exchanges import exchange
-from graph.execution import Executor, MutationRefused, Request
+from graph.execution import Executor, MutationRefused
+from graph.requests import BadRequest, Request
 from graph.sse import StreamedAnswers, accepts_streams
 
 _JSON = "application/json"
@@ -167,22 +168,10 @@ def _json(text: bytes, what: str) -> Any:
 
 
 def _read_request(body: Any) -> Request:
-    """The GraphQL request in a JSON value; raises HttpError with what is wrong about its shape."""
-    if not isinstance(body, dict):
-        what = "a list: batches are not taken, send one request at a time" if isinstance(body, list) else "no object"
-        raise HttpError(400, f"The body must be a JSON object with a query; it is {what}.", "BAD_REQUEST")
-    shapes: tuple[tuple[str, type, str], ...] = (
-        ("query", str, "text"),
-        ("operationName", str, "text"),
-        ("variables", dict, "an object"),
-        ("extensions", dict, "an object"),
-    )
-    for name, shape, words in shapes:
-        if body.get(name) is not None and not isinstance(body[name], shape):
-            raise HttpError(400, f"{name} must be {words}.", "BAD_REQUEST")
-    if not body.get("query"):
-        raise HttpError(400, "There is no query in the request.", "BAD_REQUEST")
-    return Request(body["query"], body.get("variables"), body.get("operationName") or None)
+    try:
+        return Request.read(body)
+    except BadRequest as error:
+        raise HttpError(400, f"{error}", "BAD_REQUEST") from None
 
 
 def _accepted(accept: str) -> dict[str, float]:

@@ -17,9 +17,10 @@ from datasources.postgres import StatementLog, statement_log
 from datasources.settings import Settings
 from graph.context import Context, ContextOf
 from graph.exchanges import Exchange, current
-from graph.execution import Answer, Executor, Operation, Request
+from graph.execution import Answer, Executor, Operation
 from graph.metrics import Metrics
 from graph.operations import Errors, Operations
+from graph.requests import Request
 from graph.shared import Sink
 from graph.spans import Spans
 from graph.streaming import Streams

@@ -10,7 +10,8 @@ from graphql import GraphQLError, OperationType
 
 from graph.context import ContextOf
 from graph.errors import present
-from graph.execution import Executor, Refused, Request
+from graph.execution import Executor, Refused
+from graph.requests import Request
 from graph.shared import Sink
 from graph.streaming import Streams, SubscriptionRefused
 from graph.viewer import Viewer

@@ -26,7 +26,8 @@ from starlette.types import Receive, Scope, Send
 from datasources.settings import Settings
 from graph.context import ContextOf
 from graph.exchanges import Exchange, exchange
-from graph.execution import Executor, Request
+from graph.execution import Executor
+from graph.requests import Request
 from graph.resources import RESOURCES, BadParameter, Parameter, Resource
 from graph.types.paging import MOST
 

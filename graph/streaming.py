@@ -17,7 +17,8 @@ from graphql import GraphQLError
 from datasources.events import Position
 from graph.context import Context, Moments
 from graph.errors import present
-from graph.execution import Executor, Operation, Refused, Request
+from graph.execution import Executor, Operation, Refused
+from graph.requests import Request
 from graph.shared import SharedStream, Sink, Subscriber, encode
 from graph.subscribed import Question
 from subscriptions.cursor import BadCursor, write_cursor
