@@ -17,6 +17,7 @@ from datasources.postgres import UpstreamError
 from datasources.settings import Settings
 from graph.credentials import LONGEST, Refused, bearer, presented
 from graph.exchanges import exchange
+from graph.jwks import PublishedKeys
 from graph.signatures import ConfiguredKey, VerificationKeys, public_key, shared_secret
 from graph.tokens import Tokens
 from graph.viewer import ANYBODY, NOBODY, Viewer
@@ -62,7 +63,7 @@ class Authenticator:
     def __init__(self, settings: Settings, note: Note = unheard) -> None:
         self.open = settings.open
         self._note = note
-        keys = _verification_keys(settings)
+        keys = verification_keys(settings)
         self._tokens = None if keys is None else Tokens(keys, settings.jwt_audience, settings.jwt_issuer)
 
     async def viewer(self, credentials: str | None, address: str | None = None) -> Viewer:
@@ -74,7 +75,7 @@ class Authenticator:
         try:
             return await self._bearer(bearer(credentials) if " " in credentials else credentials)
         except Refused as refused:
-            raise self._refusal(refused, address) from refused
+            raise self.refusal(refused, address) from refused
 
     async def viewer_of(self, scope: Scope) -> Viewer:
         """Who sent a request; raises AuthenticationFailed."""
@@ -84,7 +85,7 @@ class Authenticator:
         try:
             credentials = presented(scope)
         except Refused as refused:
-            raise self._refusal(refused, address) from refused
+            raise self.refusal(refused, address) from refused
         return await self.viewer(credentials, address)
 
     async def visitor_of(self, scope: Scope) -> Viewer:
@@ -104,7 +105,7 @@ class Authenticator:
             raise Refused("there is no key that tokens could be signed with")
         return await self._tokens.viewer(credentials)
 
-    def _refusal(self, refused: Refused, address: str | None) -> AuthenticationFailed:
+    def refusal(self, refused: Refused, address: str | None) -> AuthenticationFailed:
         """What to raise where credentials are refused; the exchange counts it, its line in the log says why."""
         now = exchange()
         now.codes.append(refused.code)
@@ -115,12 +116,13 @@ class Authenticator:
         return AuthenticationFailed("These credentials are not valid.")
 
 
-def _verification_keys(settings: Settings) -> VerificationKeys | None:
+def verification_keys(settings: Settings) -> VerificationKeys | None:
+    """The keys that tokens are signed with, or None without any; raises ValueError for what is no key."""
     if settings.jwt_secret is not None:
         return ConfiguredKey(shared_secret(settings.jwt_secret.get_secret_value()))
     if settings.jwt_public_key is not None:
         return ConfiguredKey(public_key(settings.jwt_public_key))
-    return None
+    return None if settings.jwks_url is None else PublishedKeys(settings.jwks_url)
 
 
 class Authentication:

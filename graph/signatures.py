@@ -78,7 +78,7 @@ def public_key(pem: str) -> VerificationKey:
 def published_key(jwk: Mapping[str, Any]) -> VerificationKey | None:
     """The key of an entry of a JWKS, or None where it is not one to verify with."""
     uses, key_id = jwk.get("key_ops", ["verify"]), jwk.get("kid")
-    if jwk.get("kty") not in {"RSA", "EC", "OKP"} or "d" in jwk or jwk.get("use", "sig") != "sig":
+    if jwk.get("kty") not in ("RSA", "EC", "OKP") or "d" in jwk or jwk.get("use", "sig") != "sig":
         return None
     if not isinstance(uses, list) or "verify" not in uses:
         return None
