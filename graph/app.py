@@ -14,6 +14,7 @@ from starlette.routing import Mount, Route, WebSocketRoute
 
 from datasources.postgres import Database
 from datasources.settings import Settings
+from graph.admission import Admission
 from graph.authentication import Authentication, Authenticator
 from graph.browser import Origins, SinglePage
 from graph.context import Context
@@ -39,7 +40,8 @@ from graph.streaming import Streams
 from graph.tallies import Tallies
 from graph.viewer import Viewer
 from graph.websocket import GraphQLSocket
-from subscriptions.live import Live, keep_going
+from subscriptions.live import Live
+from subscriptions.tasks import keep_going
 
 
 def create_app(settings: Settings, dsn: str, spans: Spans | None = None) -> FastAPI:
@@ -52,6 +54,7 @@ def create_app(settings: Settings, dsn: str, spans: Spans | None = None) -> Fast
     executor = ObservedExecutor(schema, settings, watch)
     streams = Streams(executor, live)
     traffic = Traffic()
+    admission = Admission(settings, metrics)
     authenticator = Authenticator(settings)
 
     def context(correlation_id: str, viewer: Viewer) -> Context:
@@ -91,11 +94,11 @@ def create_app(settings: Settings, dsn: str, spans: Spans | None = None) -> Fast
     )
     app.state.traffic = traffic
     app.state.streams = streams
-    endpoint = GraphQLEndpoint(executor, context, StreamedAnswers(operations, traffic), page, settings)
+    endpoint = GraphQLEndpoint(executor, context, StreamedAnswers(operations, traffic, admission), page, settings)
     app.routes.append(asset_route())
     app.routes.append(Route("/graphql", endpoint))
-    app.routes.append(WebSocketRoute("/graphql", GraphQLSocket(operations, traffic, authenticator)))
-    app.routes.extend(legacy_routes(operations, traffic))
+    app.routes.append(WebSocketRoute("/graphql", GraphQLSocket(operations, traffic, authenticator, admission)))
+    app.routes.extend(legacy_routes(operations, traffic, admission))
     app.routes.extend(rest_routes(executor, context, settings))
     app.routes.extend(docs_routes(openapi(schema, app.version)))
     app.routes.extend(Health(database, live).routes())

@@ -2,12 +2,14 @@
 
 Each runs a stored subscription from legacy.graphql, whose aliases give the JSON its names. A text `ping` is answered
 with `pong`, anything else that clients say is not listened to. Who reads too slowly is closed with 4410; 1013 says
-that the stream ended on our side and is worth another try.
+that the stream ended on our side and is worth another try. 4403 is for who may not watch, and for a token that has
+expired meanwhile; 4429 for one socket too many, or too many messages.
 """
 
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,20 +17,23 @@ import orjson
 from starlette.routing import WebSocketRoute
 from starlette.types import Receive, Scope, Send
 
+from graph.admission import TOO_MANY, TOO_MANY_MESSAGES, Admission, Crowded, Ration
 from graph.exchanges import exchange
-from graph.execution import Request
+from graph.expiry import EXPIRED, FORBIDDEN, TOKEN_EXPIRED, Expiry
 from graph.operations import Operations
 from graph.outbox import Outbox, Traffic, until_first
+from graph.requests import Request
+from graph.viewer import Role, Viewer
 from graph.wire import SocketPeer
 
 _DOCUMENT = (Path(__file__).parent / "legacy.graphql").read_text(encoding="utf-8")
 _PATHS = {"/ws/live-jobs": "LiveJobs", "/ws/robot-status": "RobotStatus", "/ws/queue-metrics": "QueueMetrics"}
 
 
-def legacy_routes(operations: Operations, traffic: Traffic) -> list[WebSocketRoute]:
+def legacy_routes(operations: Operations, traffic: Traffic, admission: Admission) -> list[WebSocketRoute]:
     """The routes of the three sockets."""
     return [
-        WebSocketRoute(path, LegacySocket(Request(_DOCUMENT, operation_name=name), operations, traffic))
+        WebSocketRoute(path, LegacySocket(Request(_DOCUMENT, operation_name=name), operations, traffic, admission))
         for path, name in _PATHS.items()
     ]
 
@@ -36,33 +41,64 @@ def legacy_routes(operations: Operations, traffic: Traffic) -> list[WebSocketRou
 class LegacySocket:
     """One of the sockets of the documents."""
 
-    def __init__(self, request: Request, operations: Operations, traffic: Traffic) -> None:
+    def __init__(self, request: Request, operations: Operations, traffic: Traffic, admission: Admission) -> None:
         self._request = request
         self._operations = operations
         self._traffic = traffic
+        self._admission = admission
         self._translation = _Translation()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one socket until it is closed."""
         await receive()
         await send({"type": "websocket.accept"})
-        outbox = Outbox(SocketPeer(scope, send), self._traffic)
-        with self._traffic.socket():
-            async with asyncio.TaskGroup() as group:
-                operating = group.create_task(self._operate(outbox))
-                await until_first(group, _listen(receive, outbox), outbox.run())
-                operating.cancel()
+        peer, viewer, address = SocketPeer(scope, send), exchange().viewer, exchange().address
+        if not viewer.may(Role.VIEWER):
+            exchange().codes.append("FORBIDDEN" if viewer.known else "UNAUTHENTICATED")
+            await peer.close(FORBIDDEN, "Forbidden")
+            return
+        try:
+            with (
+                self._admission.from_address(address),
+                self._admission.of_viewer(viewer),
+                self._admission.operation(viewer),
+                self._traffic.socket(),
+            ):
+                await self._serve(Outbox(peer, self._traffic), receive, viewer)
+        except Crowded as crowded:
+            exchange().codes.append(crowded.code)
+            await peer.close(TOO_MANY, "Too many connections")
 
-    async def _operate(self, outbox: Outbox) -> None:
+    async def _serve(self, outbox: Outbox, receive: Receive, viewer: Viewer) -> None:
+        expiry = Expiry(partial(_refuse, outbox, TOKEN_EXPIRED, FORBIDDEN, EXPIRED))
+        expiry.watch(viewer)
+        try:
+            async with asyncio.TaskGroup() as group:
+                operating = group.create_task(self._operate(outbox, viewer))
+                await until_first(group, _listen(receive, outbox, self._admission.messages()), outbox.run())
+                operating.cancel()
+        finally:
+            expiry.stop()
+
+    async def _operate(self, outbox: Outbox, viewer: Viewer) -> None:
         with self._traffic.operation():
-            errors = await self._operations.run(self._request, _Sink(outbox, self._translation), exchange().viewer)
+            errors = await self._operations.run(self._request, _Sink(outbox, self._translation), viewer)
         outbox.close(1013, "Try again later" if errors is None else errors[0]["message"])
 
 
-async def _listen(receive: Receive, outbox: Outbox) -> None:
+async def _listen(receive: Receive, outbox: Outbox, ration: Ration) -> None:
     while (message := await receive())["type"] == "websocket.receive":
-        if message.get("text") == "ping":
+        if outbox.closed:
+            continue
+        if not ration.take():
+            _refuse(outbox, TOO_MANY_MESSAGES, TOO_MANY, "Too many messages")
+        elif message.get("text") == "ping":
             outbox.put(b"pong")
+
+
+def _refuse(outbox: Outbox, code: str, close: int, reason: str) -> None:
+    exchange().codes.append(code)
+    outbox.close(close, reason)
 
 
 class _Translation:

@@ -3,6 +3,7 @@
 Over Server-Sent Events each payload of the ledger has its cursor as its id; whoever comes back with `Last-Event-ID`
 goes on behind it. A stream that ends without `complete` is to be taken up again: browsers do so by themselves. A slow
 reader's stream ends like that, after a comment that says so; over multipart it ends with an error of the transport.
+When the token of its reader expires, a stream completes after an error TOKEN_EXPIRED: coming back needs a new one.
 """
 
 from __future__ import annotations
@@ -15,15 +16,20 @@ from functools import partial
 import orjson
 from graphql import OperationType
 from starlette.requests import Request as HttpRequest
-from starlette.responses import StreamingResponse
+from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
+from graph.admission import Admission, Crowded
 from graph.exchanges import exchange
-from graph.execution import MutationRefused, Request
+from graph.execution import MutationRefused
+from graph.expiry import EXPIRED, FORBIDDEN, TOKEN_EXPIRED, Expiry
 from graph.operations import Errors, Operations
 from graph.outbox import SLOW_REASON, WRITE_DEADLINE, Outbox, Traffic, until_first
+from graph.requests import Request
 from graph.shared import Sink
+from graph.viewer import Viewer
 
+_COME_BACK = "10"  # seconds, for who has too many streams
 _SIGN_OF_LIFE = 12.0  # seconds; proxies give up on silence after 15 and more
 
 
@@ -38,12 +44,15 @@ class Format:
     sign_of_life: bytes
     completion: bytes
     too_slow: bytes
+    expired: bytes
     cursors: bool
 
 
 def _part(body: bytes) -> bytes:
     return b"\r\nContent-Type: application/json\r\n\r\n" + body + b"\r\n--graphql"
 
+
+_OVER = [{"message": "The token has expired: come back with a new one.", "extensions": {"code": TOKEN_EXPIRED}}]
 
 EVENT_STREAM = Format(
     content_type="text/event-stream; charset=utf-8",
@@ -53,6 +62,7 @@ EVENT_STREAM = Format(
     sign_of_life=b":\n\n",
     completion=b"event: complete\ndata:\n\n",
     too_slow=f": {SLOW_REASON}\n\n".encode(),
+    expired=b"event: next\ndata: %s\n\nevent: complete\ndata:\n\n" % orjson.dumps({"errors": _OVER}),
     cursors=True,
 )
 # Each part ends with the boundary of the next, because clients do not look at a part before they see its end.
@@ -69,6 +79,7 @@ MULTIPART = Format(
         )
     )
     + b"--\r\n",
+    expired=_part(orjson.dumps({"payload": None, "errors": _OVER})) + b"--\r\n",
     cursors=False,
 )
 _FORMATS: Mapping[str, Format] = {"text/event-stream": EVENT_STREAM, "multipart/mixed": MULTIPART}
@@ -83,9 +94,10 @@ def accepts_streams(accept: str) -> bool:
 class StreamedAnswers:
     """Chooses the answers that are streams."""
 
-    def __init__(self, operations: Operations, traffic: Traffic) -> None:
+    def __init__(self, operations: Operations, traffic: Traffic, admission: Admission) -> None:
         self._operations = operations
         self._traffic = traffic
+        self._admission = admission
 
     def choose(self, asked: Request, http: HttpRequest, correlation_id: str) -> StreamedAnswer | None:
         """The answer as a stream where it is to be one; raises MutationRefused for a mutation that came by GET."""
@@ -106,7 +118,7 @@ class StreamedAnswers:
             after=http.headers.get("last-event-id") or None,
             correlation_id=correlation_id,
         )
-        return StreamedAnswer(run, form, self._traffic)
+        return StreamedAnswer(run, form, self._traffic, self._admission)
 
 
 def _accepted(accept: str) -> list[str]:
@@ -117,25 +129,53 @@ def _accepted(accept: str) -> list[str]:
 class StreamedAnswer(StreamingResponse):
     """The answer to one operation, for as long as there is something to say."""
 
-    def __init__(self, run: Callable[[Sink], Awaitable[Errors | None]], form: Format, traffic: Traffic) -> None:
+    def __init__(
+        self,
+        run: Callable[[Sink], Awaitable[Errors | None]],
+        form: Format,
+        traffic: Traffic,
+        admission: Admission,
+    ) -> None:
         super().__init__((), headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no", "Vary": "Accept"})
         self.headers["Content-Type"] = form.content_type
         self._run = run
         self._format = form
         self._traffic = traffic
+        self._admission = admission
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send what the operation yields until it is complete, or its reader has gone."""
+        """Send what the operation yields until it is complete, or its reader has gone; 429 where there are too many."""
+        now = exchange()
+        try:
+            with (
+                self._admission.from_address(now.address),
+                self._admission.of_viewer(now.viewer),
+                self._admission.operation(now.viewer),
+            ):
+                await self._stream(scope, receive, send, now.viewer)
+        except Crowded as crowded:
+            now.codes.append(crowded.code)
+            body = {"errors": [{"message": str(crowded), "extensions": {"code": crowded.code}}]}
+            headers = {"Retry-After": _COME_BACK, "Cache-Control": "no-store"}
+            refusal = Response(orjson.dumps(body), 429, headers, media_type="application/json")
+            await refusal(scope, receive, send)
+
+    async def _stream(self, scope: Scope, receive: Receive, send: Send, viewer: Viewer) -> None:
         peer = _StreamPeer(scope, send, self._format)
         outbox = Outbox(peer, self._traffic)
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
         outbox.put(self._format.opening)
-        with self._traffic.stream():
-            async with asyncio.TaskGroup() as group:
-                beside = [group.create_task(self._operate(outbox)), group.create_task(self._live_on(outbox))]
-                await until_first(group, outbox.run(), _gone(receive))
-                for task in beside:
-                    task.cancel()
+        expiry = Expiry(partial(outbox.close, FORBIDDEN, EXPIRED))
+        expiry.watch(viewer)
+        try:
+            with self._traffic.stream():
+                async with asyncio.TaskGroup() as group:
+                    beside = [group.create_task(self._operate(outbox)), group.create_task(self._live_on(outbox))]
+                    await until_first(group, outbox.run(), _gone(receive))
+                    for task in beside:
+                        task.cancel()
+        finally:
+            expiry.stop()
         await peer.end()
 
     async def _operate(self, outbox: Outbox) -> None:
@@ -193,9 +233,9 @@ class _StreamPeer:
         body = b"".join((head, payload, tail))
         await self._send({"type": "http.response.body", "body": body, "more_body": True})
 
-    async def close(self, _code: int, _reason: str) -> None:
-        """Say that the reader was too slow, which is the only reason there is."""
-        await self.write(self._format.too_slow, b"", b"")
+    async def close(self, code: int, _reason: str) -> None:
+        """Say that the reader's token has expired, or that it was too slow: there is no other reason."""
+        await self.write(self._format.expired if code == FORBIDDEN else self._format.too_slow, b"", b"")
 
     async def end(self) -> None:
         """End the body, if the reader takes it."""

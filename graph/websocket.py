@@ -2,43 +2,49 @@
 
 Close codes, besides those of the protocol: 4410 where the client reads too slowly (it resumes with its cursor), and
 4499 where it answers no ping, which is how graphql-ws names a socket that froze: its client connects again. 1011 would
-tell that client never to try again.
+tell that client never to try again. 4403 `Forbidden` is for credentials that are refused, or missing where they are
+needed; `token expired` and `scope changed` are told with it as well, and a client connects again with a new token (or
+renews in time: see graph/speaker.py). 4429, besides a second `connection_init`, is for `Too many connections` of one
+viewer or address, and for `Too many messages`; a socket that may run no more operations answers one with `error`.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any
 
 from starlette.types import Message, Receive, Scope, Send
 
-from graph.authentication import Authenticator
+from datasources.postgres import UpstreamError
+from graph.admission import TOO_MANY, TOO_MANY_MESSAGES, Admission, Crowded
+from graph.authentication import AuthenticationFailed, Authenticator
 from graph.exchanges import exchange
-from graph.execution import Request
+from graph.expiry import EXPIRED, FORBIDDEN, TOKEN_EXPIRED
 from graph.messages import ACKNOWLEDGEMENT, PING, SUBPROTOCOL, BadMessage, complete, error, next_head, pong, read
 from graph.operations import Operations
 from graph.outbox import Outbox, Traffic, until_first
+from graph.requests import Request
+from graph.speaker import ScopeChanged, Speaker, renews
 from graph.wire import SocketPeer
 
-_MOST_OPERATIONS = 100  # of one socket
+_TRY_AGAIN_LATER = 1013  # while nobody can be told apart, because the database is away
 _INIT_WAIT = 3.0  # seconds until the client has to have introduced itself
 _PASSES = 3  # of the event loop, in which whatever has arrived by then is read and understood
 _PING_EVERY = 20.0  # seconds; each ping has to be answered before the next one
-
-_TOO_MANY = {
-    "message": f"There are {_MOST_OPERATIONS} operations on this socket, which is the most: complete one first.",
-    "extensions": {"code": "TOO_MANY_OPERATIONS"},
-}
 
 
 class GraphQLSocket:
     """`/graphql` over WebSocket."""
 
-    def __init__(self, operations: Operations, traffic: Traffic, authenticator: Authenticator) -> None:
-        self._operations = operations
-        self._traffic = traffic
-        self._authenticator = authenticator
+    def __init__(
+        self, operations: Operations, traffic: Traffic, authenticator: Authenticator, admission: Admission
+    ) -> None:
+        self.operations = operations
+        self.traffic = traffic
+        self.authenticator = authenticator
+        self.admission = admission
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one socket until it is closed."""
@@ -49,21 +55,29 @@ class GraphQLSocket:
             await peer.close(4406, f"Subprotocol not acceptable: use {SUBPROTOCOL}")
             return
         await send({"type": "websocket.accept", "subprotocol": SUBPROTOCOL})
-        with self._traffic.socket():
-            await _Conversation(self._operations, Outbox(peer, self._traffic), self._traffic).hold(receive)
+        address = exchange().address
+        try:
+            with self.admission.from_address(address), self.traffic.socket():
+                await _Conversation(self, Outbox(peer, self.traffic), address).hold(receive)
+        except Crowded as crowded:
+            exchange().codes.append(crowded.code)
+            await peer.close(TOO_MANY, "Too many connections")
 
 
 class _Conversation:
     """What is said on one socket."""
 
-    def __init__(self, operations: Operations, outbox: Outbox, traffic: Traffic) -> None:
-        self._operations = operations
+    def __init__(self, place: GraphQLSocket, outbox: Outbox, address: str | None) -> None:
+        self._operations = place.operations
         self._outbox = outbox
-        self._traffic = traffic
+        self._traffic = place.traffic
+        self._admission = place.admission
         self._running: dict[str, _Operation] = {}
         self._group = asyncio.TaskGroup()
-        self._introduction: dict[str, Any] | None = None
-        self._viewer = exchange().viewer
+        self._introduced = False
+        self._speaker = Speaker(place.authenticator, address, self._expire)
+        self._ration = place.admission.messages()
+        self._counted = ExitStack()
         self._acknowledged = False
         self._owes_pong = False
         self._timer: asyncio.Handle | None = None
@@ -78,10 +92,15 @@ class _Conversation:
                     operation.cancel()
         finally:
             self._be_quiet()
+            self._speaker.leave()
+            self._counted.close()
 
     async def _listen(self, receive: Receive) -> None:
         while (message := await receive())["type"] == "websocket.receive":
             if self._outbox.closed:
+                continue
+            if not self._ration.take():
+                self._refuse(TOO_MANY_MESSAGES, TOO_MANY, "Too many messages")
                 continue
             try:
                 await self._understand(message)
@@ -98,37 +117,79 @@ class _Conversation:
             case "complete":
                 self._complete(said["id"])
             case "ping":
-                self._outbox.put(pong(said.get("payload")))
+                await self._answer(said.get("payload"))
             case "pong":
                 self._owes_pong = False
 
     async def _introduce(self, payload: dict[str, Any] | None) -> None:
-        if self._introduction is not None:
+        if self._introduced:
             raise BadMessage("Too many initialisation requests", 4429)
-        self._introduction = payload or {}
-        # Authentication belongs here: the timer that runs since the socket was opened still runs, 4403 is its refusal.
-        self._acknowledged = True
-        self._outbox.put(ACKNOWLEDGEMENT)
-        self._later(_PING_EVERY, self._ping)
+        self._introduced = True
+        try:
+            await self._speaker.introduce(payload or {})  # while the timer runs that runs since the socket was opened
+            self._counted.enter_context(self._admission.of_viewer(self._speaker.viewer))
+        except AuthenticationFailed as failed:
+            self._send_away(failed)
+        except UpstreamError:
+            self._refuse("UPSTREAM_UNAVAILABLE", _TRY_AGAIN_LATER, "Try again later")
+        except Crowded as crowded:
+            self._refuse(crowded.code, TOO_MANY, "Too many connections")
+        else:
+            self._acknowledged = True
+            self._outbox.put(ACKNOWLEDGEMENT)
+            self._later(_PING_EVERY, self._ping)
+
+    async def _answer(self, ping: dict[str, Any] | None) -> None:
+        if not renews(ping):
+            self._outbox.put(pong(ping))
+            return
+        self._demand_introduction()
+        try:
+            self._outbox.put(pong(await self._speaker.renew(ping or {})))
+        except ScopeChanged:
+            self._refuse("FORBIDDEN", FORBIDDEN, "scope changed")
+        except AuthenticationFailed as failed:
+            self._send_away(failed)
 
     def _subscribe(self, operation_id: str, payload: dict[str, Any]) -> None:
-        if not self._acknowledged:
-            raise BadMessage("Unauthorized", 4401)
+        self._demand_introduction()
         if operation_id in self._running:
             raise BadMessage(f"Subscriber for {operation_id} already exists", 4409)
-        if len(self._running) >= _MOST_OPERATIONS:
-            self._outbox.put(error(operation_id, [_TOO_MANY]))
+        counted = ExitStack()
+        try:
+            self._admission.on_socket(len(self._running))
+            counted.enter_context(self._admission.operation(self._speaker.viewer))
+        except Crowded as crowded:
+            self._admission.count(crowded)
+            told = {"message": str(crowded), "extensions": {"code": crowded.code}}
+            self._outbox.put(error(operation_id, [told]))
             return
         request = Request(payload["query"], payload.get("variables"), payload.get("operationName"))
         operation = self._running[operation_id] = _Operation(operation_id, self._outbox)
         operation.task = self._group.create_task(self._operate(operation, request))
+        operation.task.add_done_callback(lambda _: counted.close())
 
     async def _operate(self, operation: _Operation, request: Request) -> None:
         with self._traffic.operation():
-            errors = await self._operations.run(request, operation, self._viewer)
+            errors = await self._operations.run(request, operation, self._speaker.viewer)
         if self._running.get(operation.id) is operation:
             del self._running[operation.id]
             self._outbox.put(complete(operation.id) if errors is None else error(operation.id, errors))
+
+    def _demand_introduction(self) -> None:
+        if not self._acknowledged:
+            raise BadMessage("Unauthorized", 4401)
+
+    def _expire(self) -> None:
+        self._refuse(TOKEN_EXPIRED, FORBIDDEN, EXPIRED)
+
+    def _send_away(self, failed: AuthenticationFailed) -> None:
+        self._outbox.close(FORBIDDEN, EXPIRED if failed.code == TOKEN_EXPIRED else "Forbidden")
+
+    def _refuse(self, code: str, close: int, reason: str) -> None:
+        if not self._outbox.closed:
+            exchange().codes.append(code)
+            self._outbox.close(close, reason)
 
     def _complete(self, operation_id: str) -> None:
         operation = self._running.pop(operation_id, None)
