@@ -27,7 +27,7 @@ TABLES: Mapping[str, str | None] = {
     "heartbeats": _OF_ITS_ROBOT,
     "audit": None,
     "documents": None,
-    "keys": None,
+    "api_keys": None,
     "ledger": None,
     "migrations": None,
     "rates": None,
@@ -37,7 +37,8 @@ TABLES: Mapping[str, str | None] = {
 
 _REFERENCE = re.compile(
     r"""'(?:[^']|'')*' | --[^\n]*                                        # what says nothing to us
-    | (?<=FROM\s|JOIN\s)(?<!DELETE\ FROM\s)monitor\.(?P<table>\w+)\s+(?:AS\s+)?(?P<alias>[a-z]\w*)(?P<unscoped>\s*/\*\ unscoped:)?
+    | (?<=FROM\s|JOIN\s)(?<!DELETE\ FROM\s)monitor\.(?P<table>\w+)\s+(?:AS\s+)?(?P<alias>[a-z]\w*)
+      (?P<unscoped>\s*/\*\ unscoped:)?
     | (?P<other>\bmonitor\.\w+)""",
     re.VERBOSE,
 )

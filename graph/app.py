@@ -15,6 +15,7 @@ from starlette.routing import Mount, Route, WebSocketRoute
 from datasources.postgres import Database
 from datasources.settings import Settings
 from graph.admission import Admission
+from graph.audit import Audit
 from graph.authentication import Authentication, Authenticator
 from graph.browser import Origins, SinglePage
 from graph.context import Context
@@ -32,6 +33,7 @@ from graph.metrics import Metrics
 from graph.observed import ObservedExecutor, ObservedOperations, Watch
 from graph.openapi import openapi
 from graph.outbox import Traffic
+from graph.pace import Pace
 from graph.rest import rest_routes
 from graph.schema import build_schema, core
 from graph.spans import Spans
@@ -55,14 +57,16 @@ def create_app(settings: Settings, dsn: str, spans: Spans | None = None) -> Fast
     streams = Streams(executor, live)
     traffic = Traffic()
     admission = Admission(settings, metrics)
-    authenticator = Authenticator(settings)
+    audit = Audit(database)
+    pace = Pace(database, settings)
+    authenticator = Authenticator(settings, audit.note)
 
     def context(correlation_id: str, viewer: Viewer) -> Context:
         seen = database.scoped(viewer.view(masking=settings.mask_error_messages))
-        return Context(seen, settings, correlation_id, viewer)
+        return Context(seen, settings, correlation_id, viewer, pace)
 
-    operations = ObservedOperations(executor, streams, context, metrics)
-    tallies = Tallies(metrics, traffic, streams, live)
+    operations = ObservedOperations(executor, streams, context, metrics, audit.refused)
+    tallies = Tallies(metrics, traffic, streams, live, {"pace": pace.counts, "audit": audit.counts})
     finished_jobs = FinishedJobs(database, metrics, live)
     fleet_metrics = FleetMetrics(database, settings.offline_after_seconds)
 
@@ -72,7 +76,7 @@ def create_app(settings: Settings, dsn: str, spans: Spans | None = None) -> Fast
         await live.start()
         counting = [
             asyncio.create_task(keep_going(name, work), name=name)
-            for name, work in (("tallies", tallies.run), ("finished-jobs", finished_jobs.run))
+            for name, work in (("tallies", tallies.run), ("finished-jobs", finished_jobs.run), ("audit", audit.run))
         ]
         try:
             yield
@@ -82,6 +86,7 @@ def create_app(settings: Settings, dsn: str, spans: Spans | None = None) -> Fast
             await asyncio.gather(*counting, return_exceptions=True)
             await streams.close()
             await live.stop()
+            await audit.close()
             await database.close()
             if spans is not None:
                 await asyncio.to_thread(spans.close)
@@ -117,7 +122,7 @@ def _surround(
     """What every request passes before its route; the last one first."""
     app.add_middleware(Authentication, authenticator=authenticator)
     app.add_middleware(Origins, origins=settings.cors_origins)
-    app.add_middleware(Exchanges, metrics=metrics, spans=spans)
+    app.add_middleware(Exchanges, metrics=metrics, spans=spans, refused=audit.refused)
     app.add_middleware(QueryTokens)
 
 

@@ -12,9 +12,10 @@ import strawberry
 from datasources.postgres import Database
 from datasources.settings import Settings
 from graph.loaders import Loaders
+from graph.pace import Pace, payer
 from graph.viewer import Viewer
 from subscriptions.ledger import Part
-from subscriptions.live import Live
+from subscriptions.sight import Sight
 
 _MOMENTS = 256  # newest events whose contexts are kept
 
@@ -27,7 +28,9 @@ class Context:
     settings: Settings
     correlation_id: str
     viewer: Viewer
-    live: Live | None = None
+    pace: Pace | None = None
+    cost: int = 0
+    sight: Sight | None = None
     part: Part | None = None
     moments: Moments | None = None
     forget: Callable[[str], None] = lambda _: None
@@ -44,6 +47,12 @@ class Context:
         if self._loaders is None:
             self._loaders = Loaders(self.database, self.settings, self.now)
         return self._loaders
+
+    async def pay(self, cost: int) -> None:
+        """Take the operation's cost off what its viewer may spend; raises RateLimited where that is spent."""
+        self.cost = cost
+        if self.pace is not None:
+            await self.pace.spend(payer(self.viewer), cost)
 
     def fresh(self) -> Context:
         """The same with a new moment and new loaders."""

@@ -89,7 +89,8 @@ class Health:
 
     def _check_collector(self) -> Check:
         """What is kept of the fleet in memory; nothing is while nobody watches."""
-        ages = [age for gauge in (self._live.robots, self._live.queue) if (age := _age(gauge)) is not None]
+        gauges = self._live.everything.robots, self._live.everything.queue
+        ages = [age for gauge in gauges if (age := _age(gauge)) is not None]
         if not ages:
             return {"status": "ok", "reason": "nobody watches"}
         told = {"ageSeconds": round(max(ages), 3)}

@@ -58,7 +58,7 @@ class Streams:
 
         `after` is the cursor of a `Last-Event-ID`, which outweighs the operation's own. Raises SubscriptionRefused.
         """
-        context.live, context.moments = self._live, self._moments
+        context.sight, context.moments = self._live.seen_by(context.viewer.scope), self._moments
         try:
             operation = self._executor.prepare(request, context)
             question = Question.of(operation, context.viewer)

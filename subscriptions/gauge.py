@@ -10,10 +10,12 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from contextvars import Context
 from datetime import UTC, datetime
 from typing import Generic, TypeVar
 
 from datasources.postgres import UpstreamError
+from subscriptions.tasks import keep_going
 
 Value = TypeVar("Value")
 
@@ -33,8 +35,8 @@ class Gauge(Generic[Value]):
         self._values: dict[str, tuple[int, Value]] = {}
         self._changed = asyncio.Event()
         self._rung = asyncio.Event()
-        self._watched = asyncio.Event()
         self._watchers = 0
+        self._keeping: asyncio.Task[None] | None = None
         self.version = 0
         self.read_at: float | None = None
         self.as_of = datetime.min.replace(tzinfo=UTC)
@@ -44,6 +46,9 @@ class Gauge(Generic[Value]):
     def watched(self) -> bool:
         """Whether somebody watches, so that it is kept fresh."""
         return self._watchers > 0
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._values
 
     def ring(self) -> None:
         """Something may have changed."""
@@ -62,14 +67,17 @@ class Gauge(Generic[Value]):
     async def watching(self) -> AsyncIterator[None]:
         """Keep it fresh for as long as the block lasts; it is fresh when the block begins."""
         self._watchers += 1
-        self._watched.set()
+        if self._keeping is None:
+            # Whoever comes first leaves others behind: what is done for all is not part of that one's exchange.
+            self._keeping = asyncio.create_task(keep_going(self._name, self._keep), name=self._name, context=Context())
         try:
             await self.refresh()
             yield
         finally:
             self._watchers -= 1
-            if not self._watchers:
-                self._watched.clear()
+            if not self._watchers and self._keeping is not None:
+                self._keeping.cancel()
+                self._keeping = None
 
     async def refresh(self) -> None:
         """Read it now."""
@@ -93,11 +101,10 @@ class Gauge(Generic[Value]):
         woken, self._changed = self._changed, asyncio.Event()
         woken.set()
 
-    async def run(self) -> None:
-        """Keep it fresh while it is watched, until cancelled."""
+    async def _keep(self) -> None:
+        """Keep it fresh, until cancelled."""
         loop = asyncio.get_running_loop()
         while True:
-            await self._watched.wait()
             self._rung.clear()
             started = loop.time()
             try:

@@ -217,9 +217,9 @@ async def _jobs(trail: Trail) -> AsyncGenerator[dict[str, Any], None]:
 async def _robots(live: Live) -> AsyncGenerator[dict[str, Any], None]:
     told: dict[str, datetime] = {}
     version = 0
-    async with live.robots.watching():
+    async with live.everything.robots.watching():
         while True:
-            changed, version = live.robots.since(version), live.robots.version
+            changed, version = live.everything.robots.since(version), live.everything.robots.version
             for robot_id, robot in changed:
                 if robot.last_heartbeat is not None and told.get(robot_id) != robot.last_heartbeat:
                     told[robot_id] = robot.last_heartbeat
@@ -230,19 +230,19 @@ async def _robots(live: Live) -> AsyncGenerator[dict[str, Any], None]:
                         "memory_mb": robot.memory_mb,
                         "timestamp": _moment(robot.last_heartbeat),
                     }
-            await live.robots.changed(version)
+            await live.everything.robots.changed(version)
 
 
 async def _queue(live: Live) -> AsyncGenerator[dict[str, Any], None]:
     told: int | None = None
-    async with live.queue.watching():
+    async with live.everything.queue.watching():
         while True:
-            version = live.queue.version
-            depth = sum(queue.pending for _, queue in live.queue.since(0))
+            version = live.everything.queue.version
+            depth = sum(queue.pending for _, queue in live.everything.queue.since(0))
             if depth != told:
                 told = depth
                 yield {"depth": depth, "timestamp": _moment(datetime.now(UTC))}
-            await live.queue.changed(version)
+            await live.everything.queue.changed(version)
 
 
 def _moment(at: datetime) -> str:

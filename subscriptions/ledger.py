@@ -14,6 +14,7 @@ from datasources.events import EventRow, Position
 from subscriptions.cursor import read_cursor, write_cursor
 from subscriptions.follower import Delivered, Follower, Missed, Trail, first_of
 from subscriptions.live import Live
+from subscriptions.sight import Sight
 
 _AT_ONCE = 100  # transitions that are executed together
 
@@ -81,12 +82,20 @@ async def begin(live: Live, part: Part) -> None:
 
 
 async def ledger_updates(
-    live: Live, part: Part, wanted: Callable[[EventRow], bool]
+    sight: Sight, part: Part, wanted: Callable[[EventRow], bool]
 ) -> AsyncIterator[Sequence[LedgerUpdate]]:
-    """The transitions of a part of the ledger that are wanted, as many at once as are at hand."""
+    """The transitions of a part of the ledger that are seen and wanted, as many at once as are at hand.
+
+    Cursors, and how many are missed, tell of all that there are, seen or not.
+    """
+    live = sight.live
     await begin(live, part)
     async for items in _items(await live.follower(), part):
-        yield [_update(live.identity, item) for item in items if isinstance(item, Missed) or wanted(item.event)]
+        yield [
+            _update(live.identity, item)
+            for item in items
+            if isinstance(item, Missed) or (sight.sees(item.event) and wanted(item.event))
+        ]
 
 
 def _update(identity: str, item: Delivered | Missed) -> LedgerUpdate:

@@ -5,20 +5,20 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
+from weakref import WeakValueDictionary
 
 from datasources.events import ledger_identity
 from datasources.postgres import Database, UpstreamError, UpstreamUnavailable
-from datasources.queue import EnvironmentQueue, queue_by_environment
-from datasources.robots import RobotRow, robots_all
+from datasources.scope import EVERYTHING, Scope
 from datasources.settings import Settings
 from subscriptions.doorbell import Doorbell
 from subscriptions.feed import Batch, Feed
 from subscriptions.follower import Follower
-from subscriptions.gauge import Gauge
+from subscriptions.sight import Sight, Turns
 from subscriptions.sweeper import Sweeper
 from subscriptions.tail import BusState, SharedTail
+from subscriptions.tasks import keep_going
 
 _log = logging.getLogger(__name__)
 
@@ -41,16 +41,16 @@ class Live:
         self._follower: Follower | None = None
         self.seen = asyncio.Event()  # whether this worker has seen the ledger since it started
         self.identity = ""
-        self.robots: Gauge[RobotRow] = Gauge("robots", self._read_robots)
-        self.queue: Gauge[EnvironmentQueue] = Gauge("queue", self._read_queue)
+        self._turns = Turns()
+        # Those of a scope are kept for as long as somebody holds them.
+        self._sights: WeakValueDictionary[frozenset[str] | None, Sight] = WeakValueDictionary()
+        self.everything = self.seen_by(EVERYTHING)
 
     async def start(self) -> None:
         """Start what keeps it going; a database that is away does not hinder."""
         for name, work in (
             ("doorbell", self.doorbell.run),
             ("ledger", self._follow),
-            ("robots", self.robots.run),
-            ("queue", self.queue.run),
             ("sweeper", self.sweeper.run),
         ):
             self._tasks.append(asyncio.create_task(keep_going(name, work), name=f"live-{name}"))
@@ -75,6 +75,16 @@ class Live:
         """How this worker hears the others."""
         return self._shared.state
 
+    def seen_by(self, scope: Scope) -> Sight:
+        """What moves within a scope; the same for all who have the same."""
+        # What errors said is in no gauge: who may not see that sees the same.
+        found = self._sights.get(scope.environments)
+        if found is None:
+            database = self._database.scoped(Scope(scope.environments))
+            found = Sight(self, database, self._settings.offline_after_seconds, self._turns)
+            self._sights[scope.environments] = found
+        return found
+
     async def follower(self) -> Follower:
         """The follower of the ledger; raises UpstreamUnavailable where it could not start yet."""
         if self._follower is None:
@@ -94,10 +104,8 @@ class Live:
     def _ring(self, what: str) -> None:
         if what == "events":
             self._rung.set()
-        if what in {"events", "queue"}:
-            self.queue.ring()
-        if what in {"events", "robots"}:
-            self.robots.ring()
+        for sight in list(self._sights.values()):
+            sight.ring(what)
 
     async def _follow(self) -> None:
         while True:
@@ -118,20 +126,3 @@ class Live:
             with suppress(TimeoutError):
                 async with asyncio.timeout(_BACKSTOP):
                     await self._rung.wait()
-
-    async def _read_robots(self) -> Mapping[str, RobotRow]:
-        rows = await robots_all(self._database, self._settings.offline_after_seconds)
-        return {row.robot_id: row for row in rows}
-
-    async def _read_queue(self) -> Mapping[str, EnvironmentQueue]:
-        return {queue.environment: queue for queue in await queue_by_environment(self._database)}
-
-
-async def keep_going(name: str, work: Callable[[], Awaitable[None]]) -> None:
-    """Do it until cancelled: what nobody foresaw is logged, and it starts anew."""
-    while True:
-        try:
-            await work()
-        except Exception:  # noqa: BLE001  # whatever it was, the worker goes on
-            _log.exception("%s stumbled and starts anew", name)
-        await asyncio.sleep(_BACKSTOP)

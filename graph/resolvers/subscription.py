@@ -28,7 +28,7 @@ from graph.types.updates import ActivityEvent, ActivityKind, JobUpdate, NodeExec
 from graph.viewer import Role
 from subscriptions.cursor import write_cursor
 from subscriptions.ledger import AtOnce, FromNow, LedgerUpdate, Part, begin, ledger_updates
-from subscriptions.live import Live
+from subscriptions.sight import Sight
 
 _MOST_ROBOTS = 1000  # ids of one subscription
 _AT_ONCE = 50  # robots that are executed together
@@ -61,7 +61,7 @@ class Subscription:
         info: Info, filter: JobFilterArgument = None, after: After = None
     ) -> AsyncIterator[Sequence[LedgerUpdate]]:
         criteria = JobCriteria() if filter is None else filter.criteria()
-        async for updates in ledger_updates(_live(info), _part(info), lambda event: event.kind == "job"):
+        async for updates in ledger_updates(_sight(info), _part(info), lambda event: event.kind == "job"):
             yield await _concerned(info, criteria, updates)
 
     @strawberry.subscription(
@@ -75,14 +75,14 @@ class Subscription:
         job_id: Annotated[strawberry.ID, strawberry.argument(description="The job's id.")],
         after: After = None,
     ) -> AsyncIterator[Sequence[LedgerUpdate | StepAtOnce]]:
-        live, part = _live(info), _part(info)
+        sight, part = _sight(info), _part(info)
         if isinstance(part, AtOnce):
             yield await _steps_at_once(info, job_id)
             return
-        updates = ledger_updates(live, part, lambda event: event.job_id == job_id and event.kind in {"job", "node"})
+        updates = ledger_updates(sight, part, lambda event: event.job_id == job_id and event.kind in {"job", "node"})
         if isinstance(part, FromNow):
-            await live.look()  # what is known by now is no change of what is told at once
-            await begin(live, part)
+            await sight.live.look()  # what is known by now is no change of what is told at once
+            await begin(sight.live, part)
             job = await info.context.fresh().loaders.jobs.load(job_id)
             if job is None:
                 raise ClientError(f"There is no job {job_id!r:.100}.", "NOT_FOUND")
@@ -113,12 +113,13 @@ class Subscription:
             raise BadUserInput(f"robotIds may hold {_MOST_ROBOTS} ids at most, not {len(robot_ids)}.")
         wanted = _wanted(robot_ids, RobotCriteria() if filter is None else filter.criteria())
         spacing = _spacing(_FASTEST if max_rate_per_second is None else max_rate_per_second)
-        gauge, version, shown = _live(info).robots, 0, set[str]()
+        gauge, version, shown = _sight(info).robots, 0, set[str]()
         async with gauge.watching():
             while True:
                 changed, version = [robot for _, robot in gauge.since(version)], gauge.version
                 told = [robot for robot in changed if robot.robot_id in shown or wanted(robot)]
-                left = {robot.robot_id for robot in told if not wanted(robot)}
+                gone = {robot_id for robot_id in shown if robot_id not in gauge}  # of which nothing is told
+                left = gone.union(robot.robot_id for robot in told if not wanted(robot))
                 shown = shown.union(robot.robot_id for robot in told) - left
                 for start in range(0, len(told), _AT_ONCE):
                     yield told[start : start + _AT_ONCE]
@@ -141,7 +142,7 @@ class Subscription:
     ) -> AsyncIterator[Sequence[QueueOf]]:
         if not 0.1 <= interval_seconds <= 3600:
             raise BadUserInput(f"intervalSeconds must lie between 0.1 and 3600, not {interval_seconds:g}.")
-        gauge = _live(info).queue
+        gauge = _sight(info).queue
         async with gauge.watching():
             while True:
                 version = gauge.version
@@ -166,13 +167,13 @@ class Subscription:
             float, strawberry.argument(description="At most so many updates a second, 0.01 to 20.")
         ] = 1,
     ) -> AsyncIterator[Sequence[FleetScope]]:
-        spacing, live = _spacing(max_rate_per_second), _live(info)
-        async with live.robots.watching(), live.queue.watching():
+        spacing, sight = _spacing(max_rate_per_second), _sight(info)
+        async with sight.robots.watching(), sight.queue.watching():
             while True:
-                robots, queue = live.robots.version, live.queue.version
+                robots, queue = sight.robots.version, sight.queue.version
                 yield [FleetScope(environment)]
                 await asyncio.sleep(spacing)
-                await _changed(live, robots, queue)
+                await _changed(sight, robots, queue)
 
     @strawberry.subscription(
         directives=requires(Role.VIEWER),
@@ -188,14 +189,14 @@ class Subscription:
         ] = None,
     ) -> AsyncIterator[Sequence[LedgerUpdate]]:
         names = {kind.value for kind in ActivityKind if kinds is None or kind in kinds}
-        async for updates in ledger_updates(_live(info), _part(info), lambda event: event.kind in names):
+        async for updates in ledger_updates(_sight(info), _part(info), lambda event: event.kind in names):
             yield updates
 
 
-def _live(info: Info) -> Live:
-    if info.context.live is None:
+def _sight(info: Info) -> Sight:
+    if info.context.sight is None:
         raise ClientError("Subscriptions are not served here.", "NOT_SERVED")
-    return info.context.live
+    return info.context.sight
 
 
 def _part(info: Info) -> Part:
@@ -220,7 +221,7 @@ def _ends(update: LedgerUpdate) -> bool:
 
 
 async def _steps_at_once(info: Info, job_id: str) -> Sequence[StepAtOnce]:
-    live = _live(info)
+    live = _sight(info).live
     cursor = write_cursor(live.identity, (await live.follower()).position)
     steps = await info.context.fresh().loaders.executions.load((job_id, (_MOST_STEPS, -1)))
     return [StepAtOnce(cursor, step) for step in steps]
@@ -237,9 +238,9 @@ def _spacing(rate: float) -> float:
     return 1 / rate
 
 
-async def _changed(live: Live, robots: int, queue: int) -> None:
+async def _changed(sight: Sight, robots: int, queue: int) -> None:
     """Wait until robots or queue are newer than these versions, or for so long that the clock alone matters."""
-    waits = [asyncio.ensure_future(live.robots.changed(robots)), asyncio.ensure_future(live.queue.changed(queue))]
+    waits = [asyncio.ensure_future(sight.robots.changed(robots)), asyncio.ensure_future(sight.queue.changed(queue))]
     try:
         await asyncio.wait(waits, timeout=_IDLE, return_when=asyncio.FIRST_COMPLETED)
     finally:
