@@ -33,7 +33,7 @@ class AuditRow:
     """Something that happened, so many times within a minute."""
 
     at: datetime
-    kind: str
+    kind: AuditKind
     code: str | None
     viewer: str | None
     address: str | None
@@ -44,9 +44,8 @@ class AuditRow:
     @property
     def id(self) -> bytes:
         """The same for what is told alike within a minute; of keys that are used, within an hour."""
-        kind = AuditKind(self.kind)
-        told = [kind, int(self.at.timestamp() // kind.seconds), self.viewer]
-        if kind is not AuditKind.KEY_USED:
+        told = [self.kind, int(self.at.timestamp() // self.kind.seconds), self.viewer]
+        if self.kind is not AuditKind.KEY_USED:
             told += [self.code, self.address, self.detail]
         return blake2b(repr(told).encode(), digest_size=16).digest()
 
@@ -72,7 +71,8 @@ async def record(database: Database, rows: Sequence[AuditRow]) -> None:
 
 async def newest(database: Database, last: int, kind: AuditKind | None = None) -> list[AuditRow]:
     """The newest entries, newest first."""
-    return [AuditRow(*row) for row in await database.fetch(_SQL["newest"], {"last": last, "kind": kind})]
+    rows = await database.fetch(_SQL["newest"], {"last": last, "kind": kind})
+    return [AuditRow(at, AuditKind(kind), *rest) for at, kind, *rest in rows]
 
 
 async def prune_audit(connection: Connection, *, seconds: float, limit: int) -> int:

@@ -21,10 +21,11 @@ from graph.browser import Origins, SinglePage
 from graph.context import Context
 from graph.credentials import QueryTokens
 from graph.docs import docs_routes
+from graph.doors import door, sees_all
 from graph.exchanges import Exchanges
 from graph.finished_jobs import FinishedJobs
 from graph.fleet_metrics import FleetMetrics, MetricsPage
-from graph.graphiql import asset_route, page
+from graph.graphiql import asset_route, page_for
 from graph.health import Health
 from graph.http import GraphQLEndpoint
 from graph.legacy import legacy_routes
@@ -99,19 +100,22 @@ def create_app(settings: Settings, dsn: str, spans: Spans | None = None) -> Fast
     )
     app.state.traffic = traffic
     app.state.streams = streams
-    endpoint = GraphQLEndpoint(executor, context, StreamedAnswers(operations, traffic, admission), page, settings)
+    endpoint = GraphQLEndpoint(
+        executor, context, StreamedAnswers(operations, traffic, admission), page_for(settings), settings
+    )
     app.routes.append(asset_route())
     app.routes.append(Route("/graphql", endpoint))
     app.routes.append(WebSocketRoute("/graphql", GraphQLSocket(operations, traffic, authenticator, admission)))
     app.routes.extend(legacy_routes(operations, traffic, admission))
     app.routes.extend(rest_routes(executor, context, settings))
-    app.routes.extend(docs_routes(openapi(schema, app.version)))
+    app.routes.extend(docs_routes(openapi(schema, app.version), settings.introspection))
     app.routes.extend(Health(database, live).routes())
-    app.routes.append(Route("/metrics", MetricsPage(metrics, tallies, fleet_metrics).show))
+    metrics_page = MetricsPage(metrics, tallies, fleet_metrics).show
+    app.routes.append(Route("/metrics", metrics_page if settings.metrics_open else door(metrics_page, sees_all)))
     if settings.spa_dir is None:
         app.routes.append(Route("/", _to_graphiql))
     else:
-        app.routes.append(Mount("/", SinglePage(settings.spa_dir)))
+        app.routes.append(Mount("/", SinglePage(settings.spa_dir, settings.spa_policy)))
     _surround(app, authenticator, settings, metrics, spans)
     return app
 

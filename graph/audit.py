@@ -18,9 +18,9 @@ import asyncpg
 
 from datasources.audit import AuditKind, AuditRow, record
 from datasources.postgres import Database, UpstreamError
-from graph.exchanges import current
+from graph.exchanges import Exchange, current
 
-REFUSALS = frozenset({"FORBIDDEN", "QUERY_TOO_COMPLEX", "RATE_LIMITED", "DOCUMENT_NOT_TRUSTED"})
+_REFUSALS = frozenset({"FORBIDDEN", "QUERY_TOO_COMPLEX", "RATE_LIMITED", "DOCUMENT_NOT_TRUSTED"})
 
 _MOST = 10_000  # rows that wait; beyond, new ones are dropped and counted
 _KEYS = 10_000  # whose use is remembered; beyond, the one used longest ago is told again
@@ -54,25 +54,28 @@ class Audit:
         now = current.get()
         row = AuditRow(
             at=datetime.now(UTC),
-            kind=kind,
+            kind=AuditKind(kind),
             code=_plain(code),
             viewer=_plain(viewer or (now.viewer.name if now else None)),
             address=_plain(address or (now.address if now else None)),
             request_id=now.id if now else None,
             detail=_plain(detail),
         )
-        if row.kind == AuditKind.KEY_USED and not self._first_use(row):
+        if row.kind is AuditKind.KEY_USED and not self._first_use(row):
             return
-        self.counts["noted"] += 1
         if row.kind in {AuditKind.KEY_USED, AuditKind.ADMIN_ACTION}:
             _tell(row)
+        self.counts["noted"] += 1
         self._add(row)
 
-    def refused(self, codes: list[str]) -> None:
-        """Take note of an exchange that was refused for one of the reasons that matter here."""
-        for code in dict.fromkeys(codes):
-            if code in REFUSALS:
+    def refused(self, now: Exchange) -> None:
+        """Take note of an exchange that was refused, if that was for one of the reasons that matter here."""
+        token = current.set(now)
+        try:
+            for code in _REFUSALS.intersection(now.codes):
                 self.note(AuditKind.OPERATION_REFUSED, code=code)
+        finally:
+            current.reset(token)
 
     async def run(self) -> None:
         """Write what waits once a second, until cancelled."""

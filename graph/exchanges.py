@@ -9,7 +9,7 @@ import logging
 import re
 import time
 import uuid
-from collections.abc import MutableMapping
+from collections.abc import Callable, MutableMapping
 from contextlib import nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -54,6 +54,8 @@ class Exchange:
         return "refused" if self.codes or 400 <= self.status < 500 or self.status >= 4000 else "ok"
 
 
+OnRefusal = Callable[[Exchange], None]  # told of every exchange that was refused, when it is over
+
 current: ContextVar[Exchange | None] = ContextVar("exchange", default=None)
 
 
@@ -66,9 +68,10 @@ def exchange() -> Exchange:
 class Exchanges:
     """ASGI middleware that gives each exchange its id, and notes it when it is over."""
 
-    def __init__(self, app: ASGIApp, metrics: Metrics, spans: Spans | None) -> None:
+    def __init__(self, app: ASGIApp, metrics: Metrics, spans: Spans | None, refused: OnRefusal) -> None:
         self._app = app
         self._metrics = metrics
+        self._refused = refused
         self._spans = spans
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -104,6 +107,8 @@ class Exchanges:
         method = scope.get("method", "WS")
         for code in now.codes:
             self._metrics.rejected(code)
+        if now.codes:
+            self._refused(now)
         if scope["type"] == "http":
             self._metrics.request(_handler(scope, path), method, now.status, seconds)
         if not _log.isEnabledFor(logging.INFO):

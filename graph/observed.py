@@ -16,7 +16,7 @@ from graphql import GraphQLSchema
 from datasources.postgres import StatementLog, statement_log
 from datasources.settings import Settings
 from graph.context import Context, ContextOf
-from graph.exchanges import Exchange, current
+from graph.exchanges import Exchange, OnRefusal, current
 from graph.execution import Answer, Executor, Operation
 from graph.metrics import Metrics
 from graph.operations import Errors, Operations
@@ -104,9 +104,12 @@ class ObservedExecutor(Executor):
 class ObservedOperations(Operations):
     """The operations of sockets and streams, each with its line in the log."""
 
-    def __init__(self, executor: Executor, streams: Streams, context: ContextOf, metrics: Metrics) -> None:
+    def __init__(
+        self, executor: Executor, streams: Streams, context: ContextOf, metrics: Metrics, refused: OnRefusal
+    ) -> None:
         super().__init__(executor, streams, context)
         self._metrics = metrics
+        self._refused = refused
 
     async def run(
         self,
@@ -134,6 +137,8 @@ class ObservedOperations(Operations):
             current.reset(token)
             for code in now.codes:
                 self._metrics.rejected(code)
+            if now.codes:
+                self._refused(now)
             _log.info(
                 "operation %s %s",
                 now.operation or "-",

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping
 from functools import partial
 
 from graph.metrics import Metrics, OverWorkers
@@ -21,7 +22,14 @@ Read = Callable[[], float]
 class Tallies:
     """The counts and states of one worker's connections, streams, ledger and sweeper."""
 
-    def __init__(self, metrics: Metrics, traffic: Traffic, streams: Streams, live: Live) -> None:
+    def __init__(
+        self,
+        metrics: Metrics,
+        traffic: Traffic,
+        streams: Streams,
+        live: Live,
+        counters: Mapping[str, Counter[str]],
+    ) -> None:
         self._metrics = metrics
         self._takers: list[Callable[[], None]] = []
         counts, sweeper = streams.counts, live.sweeper
@@ -40,9 +48,9 @@ class Tallies:
         total("shared_executions", "Executions of shared streams.", lambda: counts["executions"])
         total("sweeps", "Sweeps done.", lambda: sweeper.sweeps)
         total("sweep_failures", "Sweeps that have to be repeated.", lambda: sweeper.failures)
-        swept = metrics.counter("swept_rows", "What sweeps did, in rows.", "kind")
-        for kind in sweeper.swept:
-            self._takers.append(_increasing(swept.labels(kind).inc, partial(sweeper.swept.__getitem__, kind)))
+        self._by_kind("swept_rows", "What sweeps did, in rows.", sweeper.swept)
+        self._by_kind("rate_limits", "Leases of allowances, refusals, and silences of the database.", counters["pace"])
+        self._by_kind("audit_rows", "Rows of the audit log, and writes that failed.", counters["audit"])
         state("sockets_open", "WebSockets that are open.", "livesum", lambda: traffic.open_sockets)
         state("streams_open", "Answers over HTTP that still go on.", "livesum", lambda: traffic.open_streams)
         state("connection_operations_open", "Operations that run on them.", "livesum", lambda: traffic.open_operations)
@@ -54,6 +62,11 @@ class Tallies:
             "doorbell_connected", "Whether each worker hears the database.", "livemin", lambda: live.doorbell.connected
         )
         state("bus_connected", "Whether each worker hears the others.", "livemin", lambda: live.bus in _HEARD)
+
+    def _by_kind(self, name: str, what: str, counts: Counter[str]) -> None:
+        family = self._metrics.counter(name, what, "kind")
+        for kind in counts:
+            self._takers.append(_increasing(family.labels(kind).inc, partial(counts.__getitem__, kind)))
 
     def take(self) -> None:
         """Take everything over."""
