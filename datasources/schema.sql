@@ -56,6 +56,53 @@ BEGIN
     RETURN NULL;
 END $$;
 
+CREATE TABLE monitor.api_keys (
+    key_id text NOT NULL,
+    secret_sha256 bytea NOT NULL,
+    name text NOT NULL,
+    role text NOT NULL,
+    environments text[],
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    expires_at timestamp with time zone,
+    revoked_at timestamp with time zone,
+    last_used_at timestamp with time zone,
+    CONSTRAINT api_keys_key_id_check CHECK ((key_id ~ '^[0-9a-f]{12}$'::text)),
+    CONSTRAINT api_keys_role_check CHECK ((role = ANY (ARRAY['viewer'::text, 'operator'::text, 'developer'::text, 'admin'::text, 'robot'::text]))),
+    CONSTRAINT api_keys_secret_sha256_check CHECK ((length(secret_sha256) = 32))
+);
+
+COMMENT ON COLUMN monitor.api_keys.name IS 'whose it is; what it does is done in that name';
+
+COMMENT ON COLUMN monitor.api_keys.environments IS 'what it sees; null for everything';
+
+COMMENT ON COLUMN monitor.api_keys.last_used_at IS 'to the minute';
+
+CREATE TABLE monitor.audit (
+    id bytea NOT NULL,
+    at timestamp with time zone NOT NULL,
+    kind text NOT NULL,
+    code text,
+    viewer text,
+    address text,
+    request_id text,
+    detail text,
+    times bigint DEFAULT 1 NOT NULL,
+    CONSTRAINT audit_kind_check CHECK ((kind = ANY (ARRAY['authentication_failed'::text, 'key_used'::text, 'operation_refused'::text, 'admin_action'::text])))
+);
+
+COMMENT ON COLUMN monitor.audit.id IS 'a digest of what happened and in which minute: what happens again in it is one row';
+
+COMMENT ON COLUMN monitor.audit.at IS 'when it happened first in that minute';
+
+CREATE TABLE monitor.documents (
+    id text NOT NULL,
+    sha256 text NOT NULL,
+    text text NOT NULL,
+    registered_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT documents_id_check CHECK ((id <> ''::text)),
+    CONSTRAINT documents_sha256_check CHECK ((sha256 ~ '^[0-9a-f]{64}$'::text))
+);
+
 CREATE TABLE monitor.events (
     seq bigint NOT NULL,
     at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
@@ -172,6 +219,22 @@ CREATE TABLE monitor.node_executions (
 
 COMMENT ON COLUMN monitor.node_executions."position" IS 'order of the step within its job, as its source counts; a node in a loop has several';
 
+CREATE UNLOGGED TABLE monitor.rates (
+    payer bytea NOT NULL,
+    bucket bigint NOT NULL,
+    spent bigint[] NOT NULL,
+    granted bigint NOT NULL
+)
+WITH (fillfactor='50');
+
+COMMENT ON COLUMN monitor.rates.payer IS 'a digest of who pays, and from which allowance';
+
+COMMENT ON COLUMN monitor.rates.bucket IS 'the newest bucket, in its lengths since 1970';
+
+COMMENT ON COLUMN monitor.rates.spent IS 'what was granted in that bucket and in those before it, newest first';
+
+COMMENT ON COLUMN monitor.rates.granted IS 'what the newest lease got';
+
 CREATE TABLE monitor.reported_queues (
     environment text NOT NULL,
     depth integer NOT NULL,
@@ -217,6 +280,15 @@ CREATE TABLE monitor.sources (
     attached_at timestamp with time zone DEFAULT now() NOT NULL
 );
 
+ALTER TABLE ONLY monitor.api_keys
+    ADD CONSTRAINT api_keys_pkey PRIMARY KEY (key_id);
+
+ALTER TABLE ONLY monitor.audit
+    ADD CONSTRAINT audit_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY monitor.documents
+    ADD CONSTRAINT documents_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY monitor.events
     ADD CONSTRAINT events_pkey PRIMARY KEY (seq);
 
@@ -238,6 +310,9 @@ ALTER TABLE ONLY monitor.migrations
 ALTER TABLE ONLY monitor.node_executions
     ADD CONSTRAINT node_executions_pkey PRIMARY KEY (job_id, "position");
 
+ALTER TABLE ONLY monitor.rates
+    ADD CONSTRAINT rates_pkey PRIMARY KEY (payer);
+
 ALTER TABLE ONLY monitor.reported_queues
     ADD CONSTRAINT reported_queues_pkey PRIMARY KEY (environment);
 
@@ -252,6 +327,10 @@ ALTER TABLE ONLY monitor.source_errors
 
 ALTER TABLE ONLY monitor.sources
     ADD CONSTRAINT sources_pkey PRIMARY KEY (name);
+
+CREATE UNIQUE INDEX api_keys_by_name ON monitor.api_keys USING btree (name) WHERE (revoked_at IS NULL);
+
+CREATE INDEX audit_at ON monitor.audit USING btree (at);
 
 CREATE INDEX events_by_job ON monitor.events USING btree (job_id, seq) WHERE (job_id IS NOT NULL);
 

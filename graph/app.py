@@ -28,6 +28,7 @@ from graph.fleet_metrics import FleetMetrics, MetricsPage
 from graph.graphiql import asset_route, page_for
 from graph.health import Health
 from graph.http import GraphQLEndpoint
+from graph.keys import Keys
 from graph.legacy import legacy_routes
 from graph.logs import configure
 from graph.metrics import Metrics
@@ -60,7 +61,7 @@ def create_app(settings: Settings, dsn: str, spans: Spans | None = None) -> Fast
     admission = Admission(settings, metrics)
     audit = Audit(database)
     pace = Pace(database, settings)
-    authenticator = Authenticator(settings, audit.note)
+    authenticator = Authenticator(settings, Keys(database), audit.note)
 
     def context(correlation_id: str, viewer: Viewer) -> Context:
         seen = database.scoped(viewer.view(masking=settings.mask_error_messages))
@@ -87,6 +88,7 @@ def create_app(settings: Settings, dsn: str, spans: Spans | None = None) -> Fast
             await asyncio.gather(*counting, return_exceptions=True)
             await streams.close()
             await live.stop()
+            await authenticator.close()
             await audit.close()
             await database.close()
             if spans is not None:

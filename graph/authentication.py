@@ -18,6 +18,7 @@ from datasources.settings import Settings
 from graph.credentials import LONGEST, Refused, bearer, presented
 from graph.exchanges import exchange
 from graph.jwks import PublishedKeys
+from graph.keys import PREFIX, Keys
 from graph.signatures import ConfiguredKey, VerificationKeys, public_key, shared_secret
 from graph.tokens import Tokens
 from graph.viewer import ANYBODY, NOBODY, Viewer
@@ -60,11 +61,14 @@ def unheard(kind: str, **_: str | None) -> None:
 class Authenticator:
     """Knows who shows up with which credentials; an open one takes everybody as they come."""
 
-    def __init__(self, settings: Settings, note: Note = unheard) -> None:
+    def __init__(self, settings: Settings, keys: Keys, note: Note = unheard) -> None:
         self.open = settings.open
+        self._keys = keys
         self._note = note
-        keys = verification_keys(settings)
-        self._tokens = None if keys is None else Tokens(keys, settings.jwt_audience, settings.jwt_issuer)
+        self._signed_by = verification_keys(settings)
+        self._tokens = None
+        if self._signed_by is not None:
+            self._tokens = Tokens(self._signed_by, settings.jwt_audience, settings.jwt_issuer)
 
     async def viewer(self, credentials: str | None, address: str | None = None) -> Viewer:
         """Who bears a token or an API key, bare or as `Bearer ...`, nobody without; raises AuthenticationFailed."""
@@ -98,9 +102,20 @@ class Authenticator:
         except (Refused, UpstreamError):
             return NOBODY
 
+    async def close(self) -> None:
+        """Fetch no keys any more, and write down which were used."""
+        await self._keys.close()
+        if self._signed_by is not None:
+            await self._signed_by.close()
+
     async def _bearer(self, credentials: str) -> Viewer:
         if len(credentials) > LONGEST:
             raise Refused("longer than credentials are")
+        if credentials.startswith(PREFIX):
+            viewer, news = await self._keys.viewer(credentials)
+            if news:
+                self._note("key_used", viewer=viewer.name)
+            return viewer
         if self._tokens is None:
             raise Refused("there is no key that tokens could be signed with")
         return await self._tokens.viewer(credentials)
