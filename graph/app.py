@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from importlib.metadata import version
 
 from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Mount, Route, WebSocketRoute
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from datasources.postgres import Database
 from datasources.settings import Settings
@@ -21,12 +23,14 @@ from graph.browser import Origins, SinglePage
 from graph.context import Context
 from graph.credentials import QueryTokens
 from graph.docs import docs_routes
+from graph.documents import Documents
 from graph.doors import door, sees_all
 from graph.exchanges import Exchanges
 from graph.finished_jobs import FinishedJobs
 from graph.fleet_metrics import FleetMetrics, MetricsPage
 from graph.graphiql import asset_route, page_for
 from graph.health import Health
+from graph.hosts import Hosts
 from graph.http import GraphQLEndpoint
 from graph.keys import Keys
 from graph.legacy import legacy_routes
@@ -36,6 +40,7 @@ from graph.observed import ObservedExecutor, ObservedOperations, Watch
 from graph.openapi import openapi
 from graph.outbox import Traffic
 from graph.pace import Pace
+from graph.policy import Policies
 from graph.rest import rest_routes
 from graph.schema import build_schema, core
 from graph.spans import Spans
@@ -55,7 +60,8 @@ def create_app(settings: Settings, dsn: str, spans: Spans | None = None) -> Fast
     database = Database(dsn, settings, watch.statement)
     live = Live(database, dsn, settings)
     schema = core(build_schema())
-    executor = ObservedExecutor(schema, settings, watch)
+    documents = Documents(settings)
+    executor = ObservedExecutor(schema, settings, documents, watch)
     streams = Streams(executor, live)
     traffic = Traffic()
     admission = Admission(settings, metrics)
@@ -78,7 +84,12 @@ def create_app(settings: Settings, dsn: str, spans: Spans | None = None) -> Fast
         await live.start()
         counting = [
             asyncio.create_task(keep_going(name, work), name=name)
-            for name, work in (("tallies", tallies.run), ("finished-jobs", finished_jobs.run), ("audit", audit.run))
+            for name, work in (
+                ("tallies", tallies.run),
+                ("finished-jobs", finished_jobs.run),
+                ("audit", audit.run),
+                ("documents", partial(documents.follow, database)),
+            )
         ]
         try:
             yield
@@ -118,18 +129,23 @@ def create_app(settings: Settings, dsn: str, spans: Spans | None = None) -> Fast
         app.routes.append(Route("/", _to_graphiql))
     else:
         app.routes.append(Mount("/", SinglePage(settings.spa_dir, settings.spa_policy)))
-    _surround(app, authenticator, settings, metrics, spans)
+    _surround(app, authenticator, settings, metrics, audit, spans)
     return app
 
 
 def _surround(
-    app: FastAPI, authenticator: Authenticator, settings: Settings, metrics: Metrics, spans: Spans | None
+    app: FastAPI, authenticator: Authenticator, settings: Settings, metrics: Metrics, audit: Audit, spans: Spans | None
 ) -> None:
     """What every request passes before its route; the last one first."""
     app.add_middleware(Authentication, authenticator=authenticator)
     app.add_middleware(Origins, origins=settings.cors_origins)
+    if settings.open:
+        app.add_middleware(Hosts, allowed=settings.allowed_hosts)
     app.add_middleware(Exchanges, metrics=metrics, spans=spans, refused=audit.refused)
     app.add_middleware(QueryTokens)
+    app.add_middleware(Policies)
+    if settings.trusted_proxies:
+        app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=list(settings.trusted_proxies))
 
 
 def _spans(settings: Settings) -> Spans | None:

@@ -27,6 +27,7 @@ _ALLOWED_HEADERS = (
     "Content-Type",
     "If-None-Match",
     "Last-Event-ID",
+    "X-API-Key",
     "X-Request-ID",
     "traceparent",
     "tracestate",
@@ -78,8 +79,9 @@ class Origins:
 class SinglePage(StaticFiles):
     """The files of an application, and its page for every path that is none of ours: the application routes itself."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, policy: str) -> None:
         super().__init__(directory=directory, check_dir=True)
+        self._policy = policy
 
     async def get_response(self, path: str, scope: Scope) -> Response:
         """A file, or the page."""
@@ -99,5 +101,5 @@ class SinglePage(StaticFiles):
         response = super().file_response(full_path, stat_result, scope, status_code)
         hashed = _HASHED.search(Path(full_path).name) is not None and Path(full_path).suffix != ".html"
         response.headers["Cache-Control"] = "public, max-age=31536000, immutable" if hashed else "no-cache"
-        response.headers["X-Content-Type-Options"] = "nosniff"
+        response.headers["Content-Security-Policy"] = self._policy
         return response

@@ -1,19 +1,25 @@
-"""The pages about the REST paths: `/docs` and `/redoc`, of scripts of our own origin, over `/openapi.json`."""
+"""The pages about the REST paths: `/docs` and `/redoc`, of scripts of our own origin, over `/openapi.json`.
+
+They tell what introspection tells, so that the setting `introspection` says who may see them.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from graph.doors import door, sees_something
 from graph.graphiql import page
 
+Introspection = Literal["all", "known", "none"]
 
-def docs_routes(document: Mapping[str, Any]) -> list[Route]:
+
+def docs_routes(document: Mapping[str, Any], introspection: Introspection) -> list[Route]:
     """The routes of the OpenAPI document and of the pages that show it."""
 
     async def openapi_json(request: Request) -> Response:
@@ -27,4 +33,8 @@ def docs_routes(document: Mapping[str, Any]) -> list[Route]:
     async def redoc(_request: Request) -> Response:
         return page(name="redoc.html")
 
-    return [Route("/openapi.json", openapi_json), Route("/docs", docs), Route("/redoc", redoc)]
+    if introspection == "none":
+        return []
+    pages = {"/openapi.json": openapi_json, "/docs": docs, "/redoc": redoc}
+    everybody = introspection == "all"
+    return [Route(path, show if everybody else door(show, sees_something)) for path, show in pages.items()]

@@ -7,6 +7,7 @@ their content.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
@@ -14,30 +15,23 @@ from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
+from datasources.settings import Settings
+from graph.policy import content_security_policy
+
 ASSETS = Path(__file__).parent / "graphiql_assets"
 
 # Monaco sets styles from its scripts, and brings its fonts and icons as data.
-_POLICY = "; ".join(
-    (
-        "default-src 'none'",
-        "script-src 'self'",
-        "style-src 'self' 'unsafe-inline'",
-        "worker-src 'self'",
-        "font-src 'self' data:",
-        "img-src 'self' data:",
-        "connect-src 'self'",
-        "base-uri 'none'",
-        "form-action 'none'",
-        "frame-ancestors 'none'",
-    )
+_POLICY = content_security_policy(
+    {
+        "script-src": ("'self'",),
+        "style-src": ("'self'", "'unsafe-inline'"),
+        "worker-src": ("'self'",),
+        "font-src": ("'self'", "data:"),
+        "img-src": ("'self'", "data:"),
+        "connect-src": ("'self'",),
+    }
 )
-_HEADERS = {
-    "Content-Security-Policy": _POLICY,
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Cache-Control": "no-cache",
-    "Vary": "Accept",
-}
+_HEADERS = {"Content-Security-Policy": _POLICY, "Cache-Control": "no-cache", "Vary": "Accept"}
 
 
 def page(assets: Path = ASSETS, name: str = "index.html") -> Response:
@@ -50,6 +44,18 @@ def page(assets: Path = ASSETS, name: str = "index.html") -> Response:
             status_code=503,
             headers={**_HEADERS, "Cache-Control": "no-store"},
         )
+
+
+def page_for(settings: Settings) -> Callable[[], Response]:
+    """GraphiQL, unless nobody may look at the schema.
+
+    A browser brings no token when it asks for a page: the page tells nothing, but how to bring one.
+    """
+    return _no_page if settings.introspection == "none" else page
+
+
+def _no_page() -> Response:
+    return PlainTextResponse("There is no GraphiQL here. POST your query to this address.\n", status_code=404)
 
 
 def asset_route(assets: Path = ASSETS) -> Mount:
@@ -70,5 +76,4 @@ class _HashedFiles(StaticFiles):
     ) -> Response:
         response = super().file_response(full_path, stat_result, scope, status_code)
         response.headers["Cache-Control"] = "public, max-age=31536000, immutable"
-        response.headers["X-Content-Type-Options"] = "nosniff"
         return response

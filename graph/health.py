@@ -16,6 +16,8 @@ from starlette.routing import Route
 
 from datasources.postgres import Database, UpstreamError
 from datasources.sql import Query
+from graph.doors import sees_something
+from graph.exchanges import exchange
 from subscriptions.gauge import Gauge
 from subscriptions.live import Live
 from subscriptions.tail import BusState
@@ -43,12 +45,13 @@ class Health:
         ]
 
     async def show(self, _request: Request) -> Response:
-        """The state of the service and of what it needs."""
+        """The state of the service, and for those who are known that of what it needs."""
         database, feed = await asyncio.gather(self._check_database(), self._check_feed())
         checks = {"database": database, "feed": feed, "bus": self._check_bus(), "collector": self._check_collector()}
         states = {check["status"] for check in checks.values()}
         status = next((state for state in ("unavailable", "degraded") if state in states), "ok")
-        return _answer({"status": status, "checks": checks}, 503 if status == "unavailable" else 200)
+        told = {"checks": checks} if sees_something(exchange().viewer) else {}
+        return _answer({"status": status, **told}, 503 if status == "unavailable" else 200)
 
     async def show_life(self, _request: Request) -> Response:
         """That the process is there, and its event loop turns."""

@@ -32,6 +32,7 @@ SERVED_BY: Mapping[str, Any] = {
     "ws_max_size": 1 << 16,
     "ws_per_message_deflate": False,
     "timeout_graceful_shutdown": 4,
+    "proxy_headers": False,  # uvicorn would believe anybody on this machine: see the setting trusted_proxies
 }
 
 Now = Callable[[bytes, bytes, bytes], bool]
