@@ -102,6 +102,13 @@ class Settings(SigningSettings):
         Literal["all", "known", "none"],
         Field(description="who may look at the schema, and use GraphiQL: all, only who is known, or nobody"),
     ] = "all"
+    documents: Annotated[
+        Literal["any", "trusted"],
+        Field(description="what may be asked: any document, or only those registered by `casare-monitor documents`"),
+    ] = "any"
+    max_age_seconds: Annotated[
+        int, Field(ge=0, description="how long a client may keep the answer to a GET of a known document, in seconds")
+    ] = 5
     max_query_cost: Annotated[
         int, Field(ge=100, description="most fields of an answer with all its pages full; an object counts as 5")
     ] = 500_000

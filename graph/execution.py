@@ -26,11 +26,14 @@ from graphql import Executor as GraphQLExecutor
 
 from datasources.settings import Settings
 from graph.context import Context
+from graph.documents import Documents
 from graph.errors import ClientError, present
-from graph.permissions import permit
+from graph.pace import RateLimited
+from graph.permissions import FORBIDDEN, UNAUTHENTICATED, permit
 from graph.plans import Plans
 from graph.requests import Request
 
+_REFUSAL = 10_000  # what looking at a document costs that is refused: as long as an answer of that size may take
 _NOT_BY_REQUEST = "A subscription is a stream: ask for it over a WebSocket, or with Accept: text/event-stream."
 
 
@@ -40,6 +43,12 @@ class Answer:
 
     body: dict[str, Any]
     executed: bool
+
+    @property
+    def code(self) -> str | None:
+        """The code of its first error."""
+        errors = self.body.get("errors")
+        return errors[0]["extensions"]["code"] if errors else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +73,11 @@ class Refused(Exception):
         super().__init__(answer.body["errors"][0]["message"])
         self.answer = answer
 
+    @property
+    def forbidden(self) -> bool:
+        """Whether that is because of who asks."""
+        return self.answer.code in {UNAUTHENTICATED, FORBIDDEN}
+
 
 class MutationRefused(Exception):
     """A mutation came where only questions may be asked."""
@@ -72,41 +86,65 @@ class MutationRefused(Exception):
 class Executor:
     """Answers requests against the schema."""
 
-    def __init__(self, schema: GraphQLSchema, settings: Settings) -> None:
+    def __init__(self, schema: GraphQLSchema, settings: Settings, documents: Documents) -> None:
         self._schema = schema
         self._settings = settings
         self._plans = Plans(schema, settings)
+        self._documents = documents
 
     async def answer(self, request: Request, context: Context, *, only_questions: bool = False) -> Answer:
         """The response to a request; raises MutationRefused for a mutation where `only_questions`."""
         try:
-            operation = self.prepare(request, context)
+            operation = await self.admit(request, context)
         except Refused as refused:
             return refused.answer
         if only_questions and operation.type is not OperationType.QUERY:
             raise MutationRefused
+        return await self.run(operation, context)
+
+    async def admit(self, request: Request, context: Context) -> Operation:
+        """The operation that a request asks for, paid for; raises Refused."""
+        try:
+            operation = self.prepare(request, context)
+        except Refused:
+            await self._pay(_REFUSAL, context)
+            raise
+        await self._pay(operation.cost, context)
+        return operation
+
+    async def run(self, operation: Operation, context: Context) -> Answer:
+        """The response to an operation."""
         if operation.type is OperationType.SUBSCRIPTION:
             return _refused([GraphQLError(_NOT_BY_REQUEST)], "SUBSCRIPTION_NOT_STREAMED", context)
         return await self._execute(operation, context)
 
     def prepare(self, request: Request, context: Context) -> Operation:
         """The operation that a request asks for, fit to be executed; raises Refused where it is not."""
-        plan = self._plans.of(request.query)
-        if plan.document is None or plan.errors:
-            raise Refused(_refused(plan.errors, plan.code, context))
-        definition = get_operation_ast(plan.document, request.operation_name)
-        if definition is None:
-            error = _no_operation(plan.document, request.operation_name)
-            raise Refused(_refused([error], "OPERATION_NOT_FOUND", context))
-        judgement = plan.judgements[definition.name.value if definition.name else None]
         try:
+            request = self._documents.resolve(request)
+            plan = self._plans.of(request.query)
+            if plan.document is None or plan.errors:
+                raise Refused(_refused(plan.errors, plan.code, context))
+            definition = get_operation_ast(plan.document, request.operation_name)
+            if definition is None:
+                error = _no_operation(plan.document, request.operation_name)
+                raise Refused(_refused([error], "OPERATION_NOT_FOUND", context))
+            judgement = plan.judgements[definition.name.value if definition.name else None]
             permit(judgement, context.viewer, self._settings)
-        except ClientError as error:
-            raise Refused(_refused([GraphQLError(str(error))], error.code, context)) from None
+        except ClientError as refusal:
+            raise Refused(_refused([GraphQLError(str(refusal))], refusal.code, context)) from None
         cost = judgement.cost(request.variables or {})
         if cost > (most := self._settings.max_query_cost):
             raise Refused(_refused([_too_costly(cost, most)], "QUERY_TOO_COMPLEX", context))
+        self._documents.remember(request)
         return Operation(request, plan.document, definition, cost)
+
+    async def _pay(self, cost: int, context: Context) -> None:
+        try:
+            await context.pay(cost)
+        except RateLimited as error:
+            shown = GraphQLError(str(error), extensions={"retryAfter": error.retry_after})
+            raise Refused(_refused([shown], error.code, context)) from None
 
     async def source(self, operation: Operation, context: Context) -> AsyncIterator[Sequence[Any]]:
         """What a subscription's root field yields, in lists; raises Refused where it cannot begin."""
@@ -144,6 +182,7 @@ class Executor:
             context_value=context,
             raw_variable_values=dict(operation.request.variables or {}),
             operation_name=operation.request.operation_name,
+            hide_suggestions=self._settings.introspection != "all",
         )
 
     async def _execute(self, operation: Operation, context: Context) -> Answer:
@@ -155,6 +194,7 @@ class Executor:
                     context_value=context,
                     variable_values=dict(operation.request.variables or {}),
                     operation_name=operation.request.operation_name,
+                    hide_suggestions=self._settings.introspection != "all",
                 )
                 return _answer(await result if isinstance(result, Awaitable) else result, context)
         except TimeoutError as error:

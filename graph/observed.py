@@ -16,6 +16,7 @@ from graphql import GraphQLSchema
 from datasources.postgres import StatementLog, statement_log
 from datasources.settings import Settings
 from graph.context import Context, ContextOf
+from graph.documents import Documents
 from graph.exchanges import Exchange, OnRefusal, current
 from graph.execution import Answer, Executor, Operation
 from graph.metrics import Metrics
@@ -71,8 +72,8 @@ class Watch:
 class ObservedExecutor(Executor):
     """An executor that is watched."""
 
-    def __init__(self, schema: GraphQLSchema, settings: Settings, watch: Watch) -> None:
-        super().__init__(schema, settings)
+    def __init__(self, schema: GraphQLSchema, settings: Settings, documents: Documents, watch: Watch) -> None:
+        super().__init__(schema, settings, documents)
         self._watch = watch
 
     async def _execute(self, operation: Operation, context: Context) -> Answer:

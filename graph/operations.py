@@ -28,10 +28,12 @@ class Operations:
         self._context = context
 
     def kind(self, request: Request, viewer: Viewer) -> OperationType | None:
-        """What a request asks for, or None where it is refused."""
+        """What a request asks for, or None where it is refused; raises Refused where its viewer may not ask it."""
         try:
             return self._executor.prepare(request, self._context("", viewer)).type
-        except Refused:
+        except Refused as refused:
+            if refused.forbidden:
+                raise
             return None
 
     async def run(
@@ -46,10 +48,11 @@ class Operations:
         """Run one until it is complete; gives the errors of one that could not begin, or not go on."""
         context = self._context(correlation_id or uuid.uuid4().hex, viewer)
         try:
-            if self._executor.prepare(request, context).type is OperationType.SUBSCRIPTION:
-                await self._streams.subscribe(request, context, sink, after=after)
+            operation = await self._executor.admit(request, context)
+            if operation.type is OperationType.SUBSCRIPTION:
+                await self._streams.subscribe(operation.request, context, sink, after=after)
                 return None
-            answer = await self._executor.answer(request, context)
+            answer = await self._executor.run(operation, context)
         except Refused as refused:
             return _errors(refused.answer.body)
         except SubscriptionRefused as refused:

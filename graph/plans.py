@@ -23,6 +23,7 @@ _MOST_COMMENTS = 1000
 _MOST_ERRORS = 10  # for each the validation may look through all names of the schema
 _COMPARISONS = 20_000  # of fields that may have to be merged
 _CACHED_CHARACTERS = 200_000  # of documents; a parsed one takes some 300 bytes for each of them
+_NAMES = {None: "nesting", "code points": "characters"}
 _LIMITS = re.compile(r"(?:contains|has) more than (\d+) (tokens|comments|code points)|(nested too deeply)")
 
 
@@ -96,7 +97,7 @@ class Plans:
             if limit := _LIMITS.search(error.message):
                 most, what, _ = limit.groups()
                 return _too_complex(
-                    error.message, limit=what or "nesting", **({"allowance": int(most)} if most else {})
+                    error.message, limit=_NAMES.get(what, what), **({"allowance": int(most)} if most else {})
                 )
             return Plan(None, [error], "GRAPHQL_PARSE_FAILED")
         except RecursionError:

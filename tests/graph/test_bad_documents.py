@@ -51,9 +51,6 @@ def test_a_number_of_thousands_of_digits_is_refused(seeded, digits: int) -> None
         "{ a: __typename a: fleet { asOf } }",
         "{ reportHeartbeats(input: [{robotId: 1, status: IDLE, cpuPercent: NaN}]) { accepted } }",
         f"{{ {'jobx' * 20_000} }}",
-        f"{{ {' '.join(f'f{n}' for n in range(900))} }}",
-        f"{{ __typename {'@a ' * 900} }}",
-        f"{{ {'__typename ' * 1900} }}",
         f"{{ nodes(ids: {nested('[', '', ']', 150)}) {{ id }} }}",
         f"{{ jobs(filter: {nested('{a:', '1', '}', 150)}) {{ totalCount }} }}",
         nested("{ __schema { types { fields { type ", "{ name }", "} } } }", 3),
@@ -78,6 +75,15 @@ def test_a_document_that_does_not_fit_the_schema_is_refused(seeded, document: st
         '{ job(jobId: "\\ud800") { jobId } }',
         '{ job(jobId: "\\u{110000}") { jobId } }',
         '{ job(jobId: "open) { jobId } }',
+    ],
+)
+def test_a_document_that_cannot_be_read_is_refused(seeded, document: str) -> None:
+    assert seeded.ask(document).codes == [UNREADABLE]
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
         "{" * 1_000_000,
         " " * 1_000_000,
         "#" + "x" * 1_000_000,
@@ -88,10 +94,15 @@ def test_a_document_that_does_not_fit_the_schema_is_refused(seeded, document: st
         f"query ($a: {nested('[', 'Int', ']', 900)}) {{ __typename }}",
         "{ " + " ".join(f"a{n}: __typename" for n in range(10_000)) + " }",
         "{ ...F0 } " + fragments(600, "%(next)s", "__typename", "Query"),
+        f"{{ {' '.join(f'f{n}' for n in range(900))} }}",
+        f"{{ __typename {'@a ' * 900} }}",
+        f"{{ {'__typename ' * 1900} }}",
     ],
 )
-def test_a_document_that_cannot_be_read_is_refused(seeded, document: str) -> None:
-    assert seeded.ask(document).codes == [UNREADABLE]
+def test_a_document_beyond_a_limit_is_refused_with_the_name_of_that_limit(seeded, document: str) -> None:
+    reply = seeded.ask(document)
+    assert reply.codes == [COSTLY]
+    assert reply.body["errors"][0]["extensions"]["limit"]
 
 
 @pytest.mark.parametrize(
