@@ -105,7 +105,7 @@ class Pace:
         found = await self._asked(lambda: spent(self._database, _digest(who, allowance), self._moment()))
         if found is None:
             return None
-        left = self._purse(who, allowance).left(self._clock())
+        left = self._purse(who, allowance).left(found.bucket)
         return Standing(
             allowance.limit, max(0, min(allowance.limit - found.total + left, allowance.limit)), found.reset
         )

@@ -34,9 +34,9 @@ class Purse:
         self._used += cost
         return True
 
-    def left(self, now: float) -> int:
-        """What the lease still holds."""
-        return self._left if now < self._ends else 0
+    def left(self, bucket: int) -> int:
+        """What the lease still holds, or will give back, as long as its bucket counts."""
+        return self._left if bucket - self._bucket < BUCKETS else 0
 
     def refusal(self, cost: int, now: float) -> float | None:
         """Seconds to wait where as little was refused a moment ago, and nothing can have come back since."""
