@@ -48,7 +48,8 @@ async def report_nodes(database: Database, job_id: str, nodes: Sequence[NodeRepo
     async with database.transaction() as connection:
         if (wrong := fault(_JobNamed(job_id), now)) is not None:
             return await refused(connection, Refusal(RefusalCode.INVALID_VALUE, wrong, storable(job_id)))
-        job = await fetch(connection, _SQL["held_source"], {"job_id": job_id})
+        named = {"job_id": job_id, "environments": database.scope.names}
+        job = await fetch(connection, _SQL["held_source"], named)
         if not job:
             message = f"job {job_id} is not known: call reportJob first"
             return await refused(connection, Refusal(RefusalCode.UNKNOWN_JOB, message, job_id))

@@ -1,6 +1,9 @@
 -- name: held_source
 -- Where the job is known from, and the job kept from changing until the transaction ends.
-SELECT j.source FROM monitor.jobs j WHERE j.job_id = :job_id FOR NO KEY UPDATE
+SELECT j.source FROM monitor.jobs j
+WHERE j.job_id = :job_id
+  AND j.environment = ANY(:environments::text[])                                            --? environments
+FOR NO KEY UPDATE
 
 -- name: known_nodes
 -- The reported steps that are known already; their job's row keeps them from changing.

@@ -35,8 +35,10 @@ async def report_heartbeats(database: Database, heartbeats: Sequence[Heartbeat],
     """Those that are refused do not hinder the others."""
     faults = [fault(heartbeat, now) for heartbeat in heartbeats]
     ids = {heartbeat.robot_id for heartbeat, wrong in zip(heartbeats, faults, strict=True) if wrong is None}
+    environments = database.scope.names
     async with database.transaction() as connection:
-        rows = await fetch(connection, _SQL["robots_for_heartbeat"], {"robot_ids": sorted(ids)})
+        named = {"robot_ids": sorted(ids), "environments": environments}
+        rows = await fetch(connection, _SQL["robots_for_heartbeat"], named)
         heard = {row["robot_id"]: row["last_heartbeat"] for row in rows}
         taken: list[Heartbeat] = []
         refused: list[Refusal] = []
@@ -47,7 +49,7 @@ async def report_heartbeats(database: Database, heartbeats: Sequence[Heartbeat],
             else:
                 refused.append(replace(refusal, index=index))
         await keep(connection, refused)
-        changed = bool(taken) and await _take(connection, taken, heard)
+        changed = bool(taken) and await _take(connection, taken, heard, environments)
     if not taken:
         return Reported(ReportOutcome.REFUSED, refused=refused)
     return Reported(ReportOutcome.UPDATED if changed else ReportOutcome.UNCHANGED, len(taken), refused)
@@ -62,8 +64,13 @@ def _refusal(heartbeat: Heartbeat, wrong: str | None, *, known: bool) -> Refusal
     return None
 
 
-async def _take(connection: Connection, taken: Sequence[Heartbeat], heard: dict[str, datetime | None]) -> bool:
-    """Keep the heartbeats and let the fresh ones tell; whether any of them was new."""
+async def _take(
+    connection: Connection,
+    taken: Sequence[Heartbeat],
+    heard: dict[str, datetime | None],
+    environments: list[str] | None,
+) -> bool:
+    """Keep the heartbeats and let the fresh ones tell, of jobs in these environments; whether any of them was new."""
     # Of two that claim the same moment the first stands.
     distinct = {(heartbeat.robot_id, heartbeat.at): heartbeat for heartbeat in reversed(taken)}.values()
     inserted = await fetch(connection, _SQL["insert_heartbeats"], _columns(distinct))
@@ -71,7 +78,7 @@ async def _take(connection: Connection, taken: Sequence[Heartbeat], heard: dict[
     if fresh:
         await fetch(connection, _SQL["apply_heartbeats"], _columns(fresh))
     if named := [heartbeat for heartbeat in fresh if heartbeat.current_job_id is not None]:
-        await fetch(connection, _SQL["apply_progress"], _columns(named))
+        await fetch(connection, _SQL["apply_progress"], {**_columns(named), "environments": environments})
     return bool(inserted)
 
 

@@ -1,7 +1,9 @@
 -- name: robots_for_heartbeat
 -- The robots that are about to be updated, locked in one order so that two batches never wait for each other.
 SELECT r.robot_id, r.last_heartbeat FROM monitor.robots r
-WHERE r.robot_id = ANY(:robot_ids::text[]) ORDER BY r.robot_id FOR NO KEY UPDATE
+WHERE r.robot_id = ANY(:robot_ids::text[])
+  AND r.environment = ANY(:environments::text[])                                            --? environments
+ORDER BY r.robot_id FOR NO KEY UPDATE
 
 -- name: insert_heartbeats
 -- The same heartbeat sent twice is one.
@@ -34,6 +36,7 @@ WITH said AS (
 ), running AS (
     SELECT j.job_id, j.robot_id, j.progress_percent, j.current_node FROM monitor.jobs j
     WHERE j.job_id = ANY(:job_ids::text[]) AND j.status = 'claimed'
+      AND j.environment = ANY(:environments::text[])                                        --? environments
     FOR NO KEY UPDATE SKIP LOCKED
 ), newest AS (
     SELECT DISTINCT ON (job_id) job_id, said.robot_id,

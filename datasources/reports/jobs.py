@@ -14,7 +14,17 @@ from typing import Any, assert_never
 import orjson
 
 from datasources.postgres import Database, fetch
-from datasources.reports.refusals import REPORTED, Refusal, RefusalCode, Reported, ReportOutcome, owned, refused
+from datasources.reports.refusals import (
+    REPORTED,
+    Refusal,
+    RefusalCode,
+    Reported,
+    ReportOutcome,
+    outside,
+    owned,
+    refused,
+    robot_outside,
+)
 from datasources.reports.times import disorder, settle
 from datasources.reports.values import Count, Id, Number, Past, Percent, Text, Word, fault, storable
 from datasources.sql import queries
@@ -49,25 +59,31 @@ class JobReport:
 
 async def report_job(database: Database, report: JobReport, now: datetime) -> Reported:
     """The job becomes what the report says, where it may."""
+    scope = database.scope
     async with database.transaction() as connection:
-        if (wrong := fault(report, now) or _untimely(report)) is not None:
+        wrong = fault(report, now) or _untimely(report) or disorder(_job(report, None, now), _TIMES)
+        if wrong is not None:
             return await refused(connection, Refusal(RefusalCode.INVALID_VALUE, wrong, storable(report.job_id)))
+        named_outside = report.environment is not None and not scope.sees(report.environment)
+        if named_outside or await robot_outside(connection, report.robot_id, scope):
+            return await refused(connection, outside("job", report.job_id, scope))
         fresh = _job(report, None, now)
-        if (wrong := disorder(fresh, _TIMES)) is not None:
-            return await refused(connection, Refusal(RefusalCode.INVALID_VALUE, wrong, report.job_id))
-        if await fetch(connection, _SQL["insert_job"], {"job": orjson.dumps(fresh).decode()}):
+        new = scope.sees(fresh["environment"])
+        if new and await fetch(connection, _SQL["insert_job"], {"job": orjson.dumps(fresh).decode()}):
             return Reported(ReportOutcome.CREATED, accepted=1)
-        known = dict((await fetch(connection, _SQL["held_job"], {"job_id": report.job_id}))[0])
+        held = await fetch(connection, _SQL["held_job"], {"job_id": report.job_id})
+        if not held or not scope.sees(held[0]["environment"]):
+            return await refused(connection, outside("job", report.job_id, scope))
+        known = dict(held[0])
         job = _job(report, known, now)
         refusal = owned(report.job_id, known["source"]) or _backwards(report, known)
         if refusal is None and (wrong := disorder(job, _TIMES)) is not None:
             refusal = Refusal(RefusalCode.INVALID_VALUE, wrong, report.job_id)
         if refusal is not None:
             return await refused(connection, refusal)
-        if job == known:
-            return Reported(ReportOutcome.UNCHANGED, accepted=1)
-        await fetch(connection, _SQL["update_job"], {"job": orjson.dumps(job).decode()})
-        return Reported(ReportOutcome.UPDATED, accepted=1)
+        if job != known:
+            await fetch(connection, _SQL["update_job"], {"job": orjson.dumps(job).decode()})
+        return Reported(ReportOutcome.UNCHANGED if job == known else ReportOutcome.UPDATED, accepted=1)
 
 
 def _job(report: JobReport, known: dict[str, Any] | None, now: datetime) -> dict[str, Any]:

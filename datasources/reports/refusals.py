@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from enum import Enum, StrEnum
 
 from datasources.postgres import Connection, fetch
+from datasources.scope import Scope
 from datasources.sql import queries
 
 _SQL = queries("reports/refusals")
+_LONGEST_MESSAGE = 1000  # characters
 REPORTED = "report"  # the source of jobs that robots report themselves
 
 
@@ -32,6 +34,7 @@ class RefusalCode(StrEnum):
     INVALID_VALUE = "INVALID_VALUE"
     OWNED_BY_SOURCE = "OWNED_BY_SOURCE"
     NAME_TAKEN = "NAME_TAKEN"
+    OUTSIDE_SCOPE = "OUTSIDE_SCOPE"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,3 +77,17 @@ def owned(key: str, source: str) -> Refusal | None:
     if source == REPORTED:
         return None
     return Refusal(RefusalCode.OWNED_BY_SOURCE, f"job {key} is known from {source}, which tells its life", key)
+
+
+def outside(what: str, key: str, scope: Scope) -> Refusal:
+    """Why somebody may not tell of this: the same words whether it is the environment that lies outside or the id that
+    is taken there, since nobody is to learn what there is outside."""
+    message = f"{what} {key} does not lie within your environments, or would leave them: {', '.join(scope.names or ())}"
+    return Refusal(RefusalCode.OUTSIDE_SCOPE, message[:_LONGEST_MESSAGE], key)
+
+
+async def robot_outside(connection: Connection, robot_id: str | None, scope: Scope) -> bool:
+    """Whether the robot is known, and to belong to none of the scope's environments."""
+    if robot_id is None or scope.names is None:
+        return False
+    return bool(await fetch(connection, _SQL["robot_outside"], {"robot_id": robot_id, "environments": scope.names}))

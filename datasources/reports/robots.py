@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 
 from datasources.postgres import Database, fetch
-from datasources.reports.refusals import Refusal, RefusalCode, Reported, ReportOutcome, refused
+from datasources.reports.refusals import Refusal, RefusalCode, Reported, ReportOutcome, outside, refused, robot_outside
 from datasources.reports.values import Id, Ids, fault, storable
 from datasources.sql import queries
 
@@ -26,13 +26,17 @@ class Registration:
 
 async def register_robot(database: Database, robot: Registration, now: datetime) -> Reported:
     """A new robot is created, a known one updated."""
+    scope = database.scope
     async with database.transaction() as connection:
         if (wrong := fault(robot, now)) is not None:
             return await refused(connection, Refusal(RefusalCode.INVALID_VALUE, wrong, storable(robot.robot_id)))
         await fetch(connection, _SQL["one_registration_at_a_time"])
+        if not scope.sees(robot.environment) or await robot_outside(connection, robot.robot_id, scope):
+            return await refused(connection, outside("robot", robot.robot_id, scope))
         others = {"queue_manager_id": robot.queue_manager_id, "robot_id": robot.robot_id}
         if holder := await fetch(connection, _SQL["queue_manager_holder"], others):
-            message = f"queue manager {robot.queue_manager_id} is robot {holder[0]['robot_id']} already"
+            holder_id = holder[0]["robot_id"] if scope.sees(holder[0]["environment"]) else "another"
+            message = f"queue manager {robot.queue_manager_id} is robot {holder_id} already"
             return await refused(connection, Refusal(RefusalCode.NAME_TAKEN, message, robot.robot_id))
         row = {**asdict(robot), "capabilities": list(robot.capabilities)}
         rows = await fetch(connection, _SQL["register_robot"], row)

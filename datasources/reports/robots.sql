@@ -4,7 +4,7 @@ SELECT pg_advisory_xact_lock(hashtext('casare-monitor registration'))
 
 -- name: queue_manager_holder
 -- The other robot that works as this queue manager.
-SELECT r.robot_id FROM monitor.robots r
+SELECT r.robot_id, r.environment FROM monitor.robots r
 WHERE r.queue_manager_id = :queue_manager_id AND r.robot_id <> :robot_id
 
 -- name: register_robot

@@ -36,7 +36,9 @@ class NodeExecution:
     completed_at: datetime | None = strawberry.field(description="When it ended; null while it runs.")
     duration_ms: float | None = strawberry.field(description="From start to end, in milliseconds.")
     error_type: str | None = strawberry.field(description="The kind of error it failed with.")
-    error_message: str | None = strawberry.field(description="What the error said.")
+    error_message: str | None = strawberry.field(
+        description="What the error said; also null for those who are no operators, unless the server shows it to all."
+    )
     retry_count: int = strawberry.field(description="How often it was tried again.")
 
     @strawberry.field(description="Whether it succeeded; null while it runs.")

@@ -69,7 +69,9 @@ class Job(Node):
     duration_ms: float | None = strawberry.field(description="From being taken to its end, in milliseconds.")
     queue_wait_ms: float | None = strawberry.field(description="How long it waited for a robot, in milliseconds.")
     error_type: str | None = strawberry.field(description="The kind of error it failed with.")
-    error_message: str | None = strawberry.field(description="What the error said.")
+    error_message: str | None = strawberry.field(
+        description="What the error said; also null for those who are no operators, unless the server shows it to all."
+    )
     retry_count: int = strawberry.field(description="How often it was tried again.")
     max_retries: int | None = strawberry.field(description="How often it may be tried again; null if unknown.")
     progress_percent: float | None = strawberry.field(description="How far it is, in percent, as its robot says.")
@@ -140,7 +142,8 @@ class JobFilter:
     created_at: TimeRange | None = strawberry.field(default=None, description="Created in this span.")
     completed_at: TimeRange | None = strawberry.field(default=None, description="Ended in this span.")
     search: str | None = strawberry.field(
-        default=None, description="With this text in the workflow's name or the error message, in any case."
+        default=None,
+        description="With this text in the workflow's name, or in the error message where that is shown, in any case.",
     )
 
     def criteria(self) -> JobCriteria:

@@ -49,6 +49,9 @@ described_enum(
         "60 seconds), or times that contradict each other or the status.",
         RefusalCode.OWNED_BY_SOURCE: "An attached source tells of this job; robots do not.",
         RefusalCode.NAME_TAKEN: "Another robot has this queue manager's id.",
+        RefusalCode.OUTSIDE_SCOPE: "Your credentials are for some environments only, and this does not lie within "
+        "them: the environment it names (`default` if it names none), the robot it names, or whatever has the id "
+        "already.",
     },
 )
 
