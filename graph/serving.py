@@ -9,13 +9,10 @@ import multiprocessing
 import os
 import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from ipaddress import ip_address
 from multiprocessing.process import BaseProcess
 from tempfile import TemporaryDirectory
 
@@ -28,15 +25,23 @@ from uvicorn.supervisors import Multiprocess
 from datasources.embedded import EmbeddedPostgres, EmbeddedPostgresError, running_dsn
 from datasources.migrate import migrate
 from datasources.settings import Settings
-from datasources.sources import attach, renew
+from datasources.sources import renew
+from graph.announcement import announce
 from graph.app import from_environment
-from graph.console import fail, out, place
+from graph.console import USAGE, fail, out, place
+from graph.demo import demo_fleet
+from graph.hosts import is_loopback
 from graph.logs import configure
 from graph.metrics import DIRECTORY
 from graph.wire import SERVED_BY
 
 _log = logging.getLogger(__name__)
 
+_OPEN_TO_STRANGERS = (
+    "no key is configured, so that whoever reaches {host} could do everything. Set CASARE_JWT_SECRET to a secret of "
+    'your own, made with `python -c "import secrets; print(secrets.token_urlsafe(32))"` (or CASARE_JWT_PUBLIC_KEY, or '
+    "CASARE_JWKS_URL, or CASARE_AUTH=required for API keys alone), or listen on 127.0.0.1."
+)
 _PATIENCE = 30.0  # seconds for a database that is still starting
 _EVERY = 1.0  # seconds between two looks whether its owner has ended
 
@@ -114,14 +119,17 @@ def serve(settings: Settings, *, demo_robots: int | None = None, demo_rate: floa
         os.environ["CASARE_LOG_LEVEL"] = settings.log_level
     configure(settings)
     listener = _listen(settings)
+    host, port = listener.getsockname()[:2]
+    if settings.open and not is_loopback(host):
+        listener.close()
+        raise fail(_OPEN_TO_STRANGERS.format(host=settings.host), USAGE)
     with listener, _until_interrupted(), database(settings, inherit=True) as dsn:
         migrated(dsn)
-        host, port = listener.getsockname()[:2]
         url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
         with ExitStack() as stack:
             if demo_robots is not None:
-                stack.enter_context(_demo_fleet(dsn, f"{url}/graphql", demo_robots, demo_rate))
-            _announce(settings, url, dsn, demo_robots)
+                stack.enter_context(demo_fleet(settings, dsn, f"{url}/graphql", demo_robots, demo_rate))
+            announce(settings, url, dsn, demo_robots)
             _run(settings, dsn, listener)
 
 
@@ -186,61 +194,3 @@ def worker() -> FastAPI:
 def _end_with(supervisor: BaseProcess) -> None:
     supervisor.join()
     os.kill(os.getpid(), signal.SIGTERM)
-
-
-@contextmanager
-def _demo_fleet(dsn: str, url: str, robots: int, rate: float) -> Iterator[None]:
-    """The robots of `clients/demo_fleet`, a program of its own that talks to us over the wire."""
-    command = [sys.executable, "-m", "clients.demo_fleet"]
-    environment = {**os.environ, "CASARE_DEMO_DSN": dsn}
-    with out.status("preparing the queue of the demo fleet"):
-        installed = subprocess.run([*command, "install"], env=environment, check=False, timeout=120)  # noqa: S603
-    if installed.returncode != 0:
-        raise fail("the demo fleet could not be prepared. It is part of the repository: run `make demo` there.")
-    for source in ("pgqueuer", "dbos"):
-        asyncio.run(attach(dsn, source))
-    arguments = ["run", "--url", url, "--robots", str(robots), "--rate", str(rate)]
-    fleet = subprocess.Popen([*command, *arguments], env=environment, start_new_session=True)  # noqa: S603
-    try:
-        yield
-    finally:
-        fleet.terminate()
-        try:
-            fleet.wait(timeout=8)
-        except subprocess.TimeoutExpired:
-            os.killpg(fleet.pid, signal.SIGKILL)
-            fleet.wait(timeout=5)
-
-
-def _announce(settings: Settings, url: str, dsn: str, demo_robots: int | None) -> None:
-    embedded = settings.dsn() is None
-    out.print(f"[bold]CasareRPA monitoring graph[/]  {url}/graphql", soft_wrap=True)
-    out.print(f"  GraphiQL  {url}/graphql   REST  {url}/api/v1   health  {url}/health", soft_wrap=True)
-    if settings.spa_dir is not None:
-        out.print(f"  pages     {url}/, from {escape(str(settings.spa_dir))}", soft_wrap=True)
-    traced = f", traces to {escape(place(settings.otlp_endpoint))}" if settings.otlp_endpoint else ""
-    out.print(f"  metrics   {url}/metrics{traced}", soft_wrap=True)
-    where = f"embedded, in {settings.data_dir}" if embedded else escape(place(dsn))
-    out.print(f"  database  {where}", soft_wrap=True)
-    bus = settings.bus.get_secret_value()
-    alone = "none, each worker follows the ledger by itself"
-    out.print(f"  bus       {alone if bus.startswith('memory:') else escape(place(bus))}", soft_wrap=True)
-    if demo_robots is not None:
-        out.print(f"  fleet     {demo_robots} robots that run PgQueuer jobs as DBOS workflows")
-    out.print(
-        f"  limits    {settings.operation_timeout_seconds:g} s and cost {settings.max_query_cost:,} an operation, "
-        f"{settings.max_body_bytes:,} bytes a request; pages of {', '.join(settings.cors_origins) or 'nobody else'}",
-        soft_wrap=True,
-    )
-    if _is_loopback(settings.host):
-        out.print("  open to everybody on this machine; nobody else can reach it")
-    else:
-        out.print(f"  [bold yellow]open to everybody who can reach {settings.host}: there is no authentication yet[/]")
-    out.print("  Ctrl-C stops it")
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
