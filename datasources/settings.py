@@ -131,7 +131,12 @@ class Settings(SigningSettings):
         Field(description="whether callers have so much a minute and no more; auto: unless the server is open"),
     ] = "auto"
     rate_limit_cost: Annotated[
-        int, Field(ge=100, description="what a viewer's operations may cost a minute, counted as max_query_cost is")
+        int,
+        Field(
+            ge=100,
+            le=2_147_483_647,
+            description="what a viewer's operations may cost a minute, counted as max_query_cost is",
+        ),
     ] = 60_000_000
     audit_days: Annotated[
         float, Field(gt=0, description="how long failed logins, refusals and admins' actions are kept, in days")

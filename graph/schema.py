@@ -14,6 +14,7 @@ from graph.resolvers.node import NodeQueries
 from graph.resolvers.reports import Mutation
 from graph.resolvers.robots import RobotQueries
 from graph.resolvers.subscription import Subscription
+from graph.resolvers.viewer import ViewerQueries
 from graph.resolvers.workflows import WorkflowQueries
 from graph.types.jobs import Job
 from graph.types.robots import Robot
@@ -22,7 +23,16 @@ from graph.types.workflows import Workflow
 
 
 @strawberry.type(description="Every question about the fleet.")
-class Query(FleetQueries, RobotQueries, JobQueries, WorkflowQueries, AnalyticsQueries, ActivityQueries, NodeQueries):
+class Query(
+    FleetQueries,
+    RobotQueries,
+    JobQueries,
+    WorkflowQueries,
+    AnalyticsQueries,
+    ActivityQueries,
+    NodeQueries,
+    ViewerQueries,
+):
     """The root of all questions."""
 
 

@@ -14,8 +14,10 @@ from secrets import SystemRandom
 
 import asyncpg
 
+from datasources.audit import prune_audit
 from datasources.events import prune_events
 from datasources.postgres import Connection, Database, UpstreamError
+from datasources.rates import prune_rates
 from datasources.settings import Settings
 from datasources.sweeps import prune_heartbeats, sweeping, turn_silent_robots_offline
 
@@ -38,7 +40,7 @@ class Sweeper:
         self._settings = settings
         self.sweeps = 0
         self.failures = 0
-        self.swept: Counter[str] = Counter(robots=0, events=0, heartbeats=0)
+        self.swept: Counter[str] = Counter(robots=0, events=0, heartbeats=0, audit=0, rates=0)
 
     async def run(self) -> None:
         """Sweep every few seconds, until cancelled."""
@@ -65,6 +67,8 @@ class Sweeper:
                 connection, seconds=settings.ledger_days * _DAY, most=settings.ledger_events, limit=_PIECE
             ),
             "heartbeats": lambda connection: prune_heartbeats(connection, seconds=_HEARTBEAT_DAYS * _DAY, limit=_PIECE),
+            "audit": lambda connection: prune_audit(connection, seconds=settings.audit_days * _DAY, limit=_PIECE),
+            "rates": lambda connection: prune_rates(connection, limit=_PIECE),
         }
         for kind, broom in brooms.items():
             while await self._piece(kind, broom) == _PIECE:
