@@ -79,7 +79,7 @@ async def create_key(
     key_id, secret = secrets.token_hex(6), secrets.token_urlsafe(32)
     parameters = {
         "key_id": key_id,
-        "secret_sha256": digest_of(secret),
+        "digest": digest_of(secret),
         "name": name,
         "role": role,
         "environments": None if environments is None else sorted(environments),

@@ -20,7 +20,7 @@ WHERE k.name = :name AND k.revoked_at IS NULL AND k.expires_at <= now()
 -- name: create_key
 -- A new key; no row where there are as many as there may be, or an active one of that name.
 INSERT INTO monitor.api_keys (key_id, secret_sha256, name, role, environments, expires_at)
-SELECT :key_id, :secret_sha256::bytea, :name::text, :role, :environments::text[],
+SELECT :key_id, :digest::bytea, :name::text, :role, :environments::text[],
        now() + make_interval(secs => :seconds::float8)
 WHERE (SELECT count(*) FROM monitor.api_keys a
        WHERE a.revoked_at IS NULL AND (a.expires_at IS NULL OR a.expires_at > now())) < :most::int

@@ -13,6 +13,7 @@ import orjson
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from datasources.audit import AuditKind
 from datasources.postgres import UpstreamError
 from datasources.settings import Settings
 from graph.credentials import LONGEST, Refused, bearer, presented
@@ -44,7 +45,7 @@ class Note(Protocol):
 
     def __call__(
         self,
-        kind: str,
+        kind: AuditKind,
         *,
         code: str | None = None,
         viewer: str | None = None,
@@ -54,7 +55,7 @@ class Note(Protocol):
         """Take note of something."""
 
 
-def unheard(kind: str, **_: str | None) -> None:
+def unheard(kind: AuditKind, **_: str | None) -> None:
     """A Note of an application without an audit."""
 
 
@@ -114,7 +115,7 @@ class Authenticator:
         if credentials.startswith(PREFIX):
             viewer, news = await self._keys.viewer(credentials)
             if news:
-                self._note("key_used", viewer=viewer.name)
+                self._note(AuditKind.KEY_USED, viewer=viewer.name)
             return viewer
         if self._tokens is None:
             raise Refused("there is no key that tokens could be signed with")
@@ -125,7 +126,7 @@ class Authenticator:
         now = exchange()
         now.codes.append(refused.code)
         now.reason = str(refused)
-        self._note("authentication_failed", code=refused.code, address=address, detail=str(refused))
+        self._note(AuditKind.AUTHENTICATION_FAILED, code=refused.code, address=address, detail=str(refused))
         if refused.code == "TOKEN_EXPIRED":
             return AuthenticationFailed("These credentials have expired: bring new ones.", refused.code)
         return AuthenticationFailed("These credentials are not valid.")

@@ -21,6 +21,7 @@ from datasources.settings import Settings
 from datasources.sources import attach as attach_source
 from datasources.sources import detach as detach_source
 from datasources.sources import names
+from graph.access import keys, token
 from graph.console import FAILED, explained, fail, load_settings, out, place, settings_table
 from graph.schema import sdl
 from graph.serving import database, migrated
@@ -143,6 +144,10 @@ def detach(source: Source) -> None:
         if not asyncio.run(detach_source(dsn, source)):
             raise fail(f"{source} is not attached")
         out.print(f"{source} is detached")
+
+
+cli.command(epilog="Example: `casare-monitor token --role viewer --env production --ttl 1h`")(token)
+cli.add_typer(keys, name="keys")
 
 
 @cli.command(epilog="Example: `casare-monitor seed --robots 200 --jobs 1000000 --days 30`")
