@@ -1,7 +1,8 @@
 """GraphQL over HTTP, as its specification has it, and nothing that a browser form could send.
 
 A request that is no GraphQL request gets a 4xx; one that is gets its answer as `application/graphql-response+json`,
-or as `application/json` with status 200 where the client asks for that.
+or as `application/json` with status 200 where the client asks for that. Who has to log in, may not, or is too fast, is
+told so by 401, 403 and 429 in either, since clients and proxies act on those without a look into the body.
 """
 
 from __future__ import annotations
@@ -18,17 +19,19 @@ from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from datasources.postgres import StatementLog, statement_log
 from datasources.settings import Settings
 from graph.context import ContextOf
 from graph.exchanges import exchange
-from graph.execution import Executor, MutationRefused
+from graph.execution import Answer, Executor, MutationRefused, Refused
 from graph.requests import BadRequest, Request
 from graph.sse import StreamedAnswers, accepts_streams
+from graph.tags import is_known, tag_of
 
 _JSON = "application/json"
 _GRAPHQL = "application/graphql-response+json"
 _BODY_TIMEOUT = 8.0  # seconds for a client to send its whole body
+_STATUSES = {"UNAUTHENTICATED": 401, "FORBIDDEN": 403, "INTROSPECTION_DISABLED": 403, "RATE_LIMITED": 429}
+_OF_DOCUMENTS = frozenset({"query", "documentId", "extensions"})  # parameters, of which a page for people has none
 _HANG_UP = {"Connection": "close"}  # what remains of a body is not read
 
 
@@ -77,20 +80,23 @@ class GraphQLEndpoint:
 
     async def _respond(self, request: HttpRequest, correlation_id: str) -> Response:
         accept = request.headers.get("accept", "*/*")
-        if request.method in {"GET", "HEAD"} and "query" not in request.query_params and _prefers_html(accept):
+        to_read = request.method in {"GET", "HEAD"}
+        if to_read and _OF_DOCUMENTS.isdisjoint(request.query_params) and _prefers_html(accept):
             return self._page()
         streamed = accepts_streams(accept)
         media_type = _JSON if streamed and _JSON not in accept and _GRAPHQL not in accept else _negotiate(accept)
         if request.method == "POST":
             asked = _read_request(await self._json_body(request))
-        elif request.method in {"GET", "HEAD"}:
+        elif to_read:
             asked = _read_request(_query_parameters(request))
         else:
             raise HttpError(405, "Use GET or POST.", "METHOD_NOT_ALLOWED", {"Allow": "GET, HEAD, POST"})
         try:
             if streamed and (stream := self._streamed.choose(asked, request, correlation_id)) is not None:
                 return stream
-            return await self._answer(asked, request.method, media_type, correlation_id)
+            return self._written(await self._answer(asked, request.method, correlation_id), asked, request, media_type)
+        except Refused as refused:
+            return self._written(refused.answer, asked, request, media_type)
         except MutationRefused:
             raise HttpError(
                 405,
@@ -99,20 +105,35 @@ class GraphQLEndpoint:
                 {"Allow": "POST"},
             ) from None
 
-    async def _answer(self, asked: Request, method: str, media_type: str, correlation_id: str) -> Response:
-        statements = StatementLog()
-        token = statement_log.set(statements)
-        try:
-            context = self._context(correlation_id, exchange().viewer)
-            answer = await self._executor.answer(asked, context, only_questions=method != "POST")
-        finally:
-            statement_log.reset(token)
-        if not answer.executed:
-            exchange().codes.extend(error["extensions"]["code"] for error in answer.body["errors"])
+    async def _answer(self, asked: Request, method: str, correlation_id: str) -> Answer:
+        context = self._context(correlation_id, exchange().viewer)
+        return await self._executor.answer(asked, context, only_questions=method != "POST")
+
+    def _written(self, answer: Answer, asked: Request, request: HttpRequest, media_type: str) -> Response:
+        now = exchange()
+        errors: list[dict[str, Any]] = answer.body.get("errors", [])
         status = 200 if answer.executed or media_type == _JSON else 400
-        timing = f'sql;desc="{statements.count} statements";dur={statements.seconds * 1000:.1f}'
-        headers = {"Content-Type": f"{media_type}; charset=utf-8", "Server-Timing": timing, "Vary": "Accept"}
-        return Response(orjson.dumps(answer.body), status, headers)
+        if not answer.executed:
+            now.codes.extend(error["extensions"]["code"] for error in errors)
+            status = _STATUSES.get(errors[0]["extensions"]["code"], status)
+        body = orjson.dumps(answer.body)
+        headers = {
+            "Content-Type": f"{media_type}; charset=utf-8",
+            "Server-Timing": f'sql;desc="{now.statements.count} statements";dur={now.statements.seconds * 1000:.1f}',
+            "Vary": "Accept, Authorization",
+            "Cache-Control": "no-store",
+        }
+        if status == 401:
+            headers["WWW-Authenticate"] = "Bearer"
+        if status == 429:
+            headers["Retry-After"] = str(errors[0]["extensions"]["retryAfter"])
+        if request.method == "POST" or errors or (asked.document_id is None and asked.sha256 is None):
+            return Response(body, status, headers)
+        tag = tag_of(body, media_type.encode())
+        headers |= {"ETag": tag, "Cache-Control": f"private, max-age={self._settings.max_age_seconds}"}
+        if is_known(request.headers.get("if-none-match"), tag):
+            return Response(status_code=304, headers=headers)
+        return Response(body, status, headers)
 
     async def _json_body(self, request: HttpRequest) -> Any:
         content_type = request.headers.get("content-type", "")

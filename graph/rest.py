@@ -7,8 +7,8 @@ of the graph, unrounded, and null where nothing happened. Errors are problems (R
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -27,8 +27,10 @@ from datasources.settings import Settings
 from graph.context import ContextOf
 from graph.exchanges import Exchange, exchange
 from graph.execution import Executor
+from graph.pace import Allowance, Pace, RateLimited, Standing, payer
 from graph.requests import Request
 from graph.resources import RESOURCES, BadParameter, Parameter, Resource
+from graph.tags import is_known, tag_of
 from graph.types.paging import MOST
 
 _log = logging.getLogger("graph")
@@ -40,6 +42,9 @@ RETRY_AFTER = 2  # seconds
 _STATUSES = {
     "BAD_USER_INPUT": 422,
     "BAD_CURSOR": 422,
+    "UNAUTHENTICATED": 401,
+    "FORBIDDEN": 403,
+    "RATE_LIMITED": 429,
     "UPSTREAM_UNAVAILABLE": 503,
     "UPSTREAM_TIMEOUT": 504,
 }
@@ -67,11 +72,11 @@ class _Found:
     headers: dict[str, str] = field(default_factory=dict)
 
 
-def rest_routes(executor: Executor, context: ContextOf, settings: Settings) -> list[Route]:
+def rest_routes(executor: Executor, context: ContextOf, pace: Pace, settings: Settings) -> list[Route]:
     """The routes of the REST paths, and of all others under their root, where nothing is."""
     paths: list[tuple[str, Resource | None]] = [(_any_id(resource.path), resource) for resource in RESOURCES]
     return [
-        _route(ROOT + path, RestEndpoint(resource, executor, context, settings))
+        _route(ROOT + path, RestEndpoint(resource, executor, context, pace, settings))
         for path, resource in [*paths, ("/{rest:path}", None)]
     ]
 
@@ -96,9 +101,12 @@ class RestEndpoint:
         resource: Resource | None,
         executor: Executor,
         context: ContextOf,
+        pace: Pace,
         settings: Settings,
     ) -> None:
         self._resource = resource
+        self._allowance = None if resource is None else _allowance(resource)
+        self._pace = pace
         self._executor = executor
         self._context = context
         self._settings = settings
@@ -116,13 +124,22 @@ class RestEndpoint:
             _log.exception("%s: %s", now.id, self._resource)
             message = "Something went wrong here. It has been logged under the correlation id."
             response = _problem(Problem(500, message, "INTERNAL_SERVER_ERROR"), now)
+        if (
+            self._allowance is not None
+            and (standing := self._pace.known(payer(now.viewer), self._allowance)) is not None
+        ):
+            response.headers.update(_rate_limit(standing))
         await response(scope, receive, send)
 
     async def _respond(self, request: HttpRequest, now: Exchange) -> Response:
-        if self._resource is None:
+        if self._resource is None or self._allowance is None:
             raise Problem(404, "There is nothing at this path.", "NOT_FOUND")
         if request.method not in {"GET", "HEAD"}:
             raise Problem(405, f"Use {_METHODS}.", "METHOD_NOT_ALLOWED", {"Allow": _METHODS})
+        try:
+            await self._pace.spend(payer(now.viewer), 1, self._allowance)
+        except RateLimited as error:
+            raise Problem(429, str(error), error.code, {"Retry-After": str(error.retry_after)}) from None
         values = _values(self._resource, request)
         try:
             async with asyncio.timeout(self._settings.operation_timeout_seconds):
@@ -176,7 +193,11 @@ class RestEndpoint:
         error = body["errors"][0]
         code = error["extensions"]["code"]
         status = _STATUSES.get(code, 500)
-        headers = {"Retry-After": str(RETRY_AFTER)} if status == 503 else None
+        headers = {}
+        if status == 401:
+            headers["WWW-Authenticate"] = "Bearer"
+        elif status in {429, 503}:
+            headers["Retry-After"] = str(error["extensions"].get("retryAfter", RETRY_AFTER))
         more = {"parameter": "after"} if code in _CURSOR_CODES else {}
         raise Problem(status, error["message"], code, headers, **more)
 
@@ -189,6 +210,19 @@ def _values(resource: Resource, request: HttpRequest) -> dict[str, Any]:
         return [request.path_params[parameter.name]] if parameter.in_path else query.get(parameter.name, [])
 
     return {parameter.name: parameter.value(given(parameter)) for parameter in resource.parameters}
+
+
+def _allowance(resource: Resource) -> Allowance:
+    often = f"This path answers each caller {resource.per_minute} times a minute, and has."
+    return Allowance(resource.path, resource.per_minute, often)
+
+
+def _rate_limit(standing: Standing) -> dict[str, str]:
+    return {
+        "RateLimit-Limit": str(standing.limit),
+        "RateLimit-Remaining": str(standing.remaining),
+        "RateLimit-Reset": str(math.ceil(standing.reset)),
+    }
 
 
 def _link(request: HttpRequest, after: str) -> str:
@@ -209,18 +243,11 @@ def _in_lower_case(found: Any) -> Any:
 def _answered(found: _Found, now: Exchange, request: HttpRequest) -> Response:
     body = orjson.dumps(found.body)
     timing = f'sql;desc="{now.statements.count} statements";dur={now.statements.seconds * 1000:.1f}'
-    digest = hashlib.sha256(body)
-    digest.update(orjson.dumps(found.headers))
-    tag = f'"{digest.hexdigest()[:32]}"'
+    tag = tag_of(body, orjson.dumps(found.headers))
     headers = {**found.headers, "ETag": tag, "Cache-Control": "private, no-cache", "Server-Timing": timing}
-    if _known(request.headers.get("if-none-match"), tag):
+    if is_known(request.headers.get("if-none-match"), tag):
         return Response(status_code=304, headers=headers)
     return Response(body, headers=headers, media_type="application/json")
-
-
-def _known(if_none_match: str | None, tag: str) -> bool:
-    tags = [part.strip().removeprefix("W/") for part in (if_none_match or "").split(",")]
-    return tag in tags or tags == ["*"]
 
 
 def _problem(problem: Problem, now: Exchange) -> Response:
