@@ -120,7 +120,7 @@ def create_app(settings: Settings, dsn: str, spans: Spans | None = None) -> Fast
     app.routes.append(Route("/graphql", endpoint))
     app.routes.append(WebSocketRoute("/graphql", GraphQLSocket(operations, traffic, authenticator, admission)))
     app.routes.extend(legacy_routes(operations, traffic, admission))
-    app.routes.extend(rest_routes(executor, context, settings))
+    app.routes.extend(rest_routes(executor, context, pace, settings))
     app.routes.extend(docs_routes(openapi(schema, app.version), settings.introspection))
     app.routes.extend(Health(database, live).routes())
     metrics_page = MetricsPage(metrics, tallies, fleet_metrics).show

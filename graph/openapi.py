@@ -59,10 +59,27 @@ _LISTED = {
         "schema": {"type": "integer", "minimum": 0},
     },
 }
-_RETRY_AFTER = {"description": "Seconds to wait.", "schema": {"type": "integer"}}
+_COUNT = {"type": "integer", "minimum": 0}
+_RATES = {
+    "RateLimit-Limit": {
+        "description": "How often this path answers a caller in any minute; absent where nothing is limited.",
+        "schema": _COUNT,
+    },
+    "RateLimit-Remaining": {"description": "What of it is left, as far as is known.", "schema": _COUNT},
+    "RateLimit-Reset": {"description": "Seconds until all of it is left again.", "schema": _COUNT},
+}
+_RETRY_AFTER = {"Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer"}}}
+_MORE_HEADERS = {
+    401: {"WWW-Authenticate": {"description": "How to say who you are.", "schema": _TEXT}},
+    429: {**_RETRY_AFTER, **_RATES},
+    503: _RETRY_AFTER,
+}
 _PROBLEMS = {
+    401: "Who you are is not known, and has to be.",
+    403: "You may not ask for this.",
     404: "Nothing has this id.",
     422: "A parameter makes no sense; `parameter` names it.",
+    429: "You ask too often, or for too much within a minute.",
     500: "Our fault; it is logged under the correlation id.",
     503: "The database cannot be reached right now.",
     504: "It took longer than it may.",
@@ -98,11 +115,12 @@ def openapi(schema: GraphQLSchema, version: str) -> dict[str, Any]:
 
 def _operation(resource: Resource) -> dict[str, Any]:
     answer = {"schema": {"$ref": f"#/components/schemas/{resource.operation}"}}
-    headers = {**_KNOWN, **(_LISTED if resource.most is not None else {})}
-    problems = {404: resource.item is not None, 422: bool(resource.parameters), 500: True, 503: True, 504: True}
+    headers = {**_KNOWN, **_RATES, **(_LISTED if resource.most is not None else {})}
+    sometimes = {404: resource.item is not None, 422: bool(resource.parameters)}
     return {
         "operationId": resource.operation,
         "summary": resource.summary,
+        "description": f"At most {resource.per_minute} requests a minute of each caller, where rates are limited.",
         "parameters": [_parameter(parameter) for parameter in resource.parameters],
         "responses": {
             "200": {
@@ -111,7 +129,7 @@ def _operation(resource: Resource) -> dict[str, Any]:
                 "content": {"application/json": {**answer, "example": _EXAMPLES[resource.operation]}},
             },
             "304": {"description": "The answer is the one that `If-None-Match` names.", "headers": headers},
-            **{str(status): _problem(status) for status, declared in problems.items() if declared},
+            **{str(status): _problem(status) for status in _PROBLEMS if sometimes.get(status, True)},
         },
     }
 
@@ -128,7 +146,7 @@ def _parameter(parameter: Parameter) -> dict[str, Any]:
 
 def _problem(status: int) -> dict[str, Any]:
     title = HTTPStatus(status).phrase
-    headers = {**_REQUEST_ID, **({"Retry-After": _RETRY_AFTER} if status == 503 else {})}
+    headers = {**_REQUEST_ID, **_MORE_HEADERS.get(status, {})}
     return {
         "description": _PROBLEMS[status],
         "headers": headers,

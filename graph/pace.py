@@ -105,10 +105,15 @@ class Pace:
         found = await self._asked(lambda: spent(self._database, _digest(who, allowance), self._moment()))
         if found is None:
             return None
-        left = self._purse(who, allowance).left(found.bucket)
-        return Standing(
-            allowance.limit, max(0, min(allowance.limit - found.total + left, allowance.limit)), found.reset
-        )
+        remaining = self._purse(who, allowance).remaining(allowance.limit, found)
+        return Standing(allowance.limit, remaining, found.reset)
+
+    def known(self, who: str, allowance: Allowance) -> Standing | None:
+        """The same as far as this worker knows, which asks nobody."""
+        if not self._on:
+            return None
+        purse = self._purse(who, allowance)
+        return Standing(allowance.limit, purse.remaining(allowance.limit), purse.reset(self._clock()))
 
     async def _lease(self, purse: Purse, who: str, cost: int, allowance: Allowance) -> float | None:
         now, limit = self._clock(), allowance.limit

@@ -24,6 +24,8 @@ class Purse:
     _refused: int = 0  # the smallest cost that was too much
     _until: float = 0.0  # nothing can have come back before
     _again: float = 0.0  # when it may fit
+    _found: Spent | None = None  # what the database last said
+    _found_at: float = 0.0
     _alone: Counter[int] = field(default_factory=Counter)
 
     def take(self, cost: int, now: float) -> bool:
@@ -34,9 +36,18 @@ class Purse:
         self._used += cost
         return True
 
-    def left(self, bucket: int) -> int:
+    def _left_in(self, bucket: int) -> int:
         """What the lease still holds, or will give back, as long as its bucket counts."""
         return self._left if bucket - self._bucket < BUCKETS else 0
+
+    def remaining(self, limit: int, found: Spent | None = None) -> int:
+        """What can still be spent by what the database says, or last said; what others spend since is not known."""
+        found = found or self._found
+        return limit if found is None else max(0, min(limit - found.total + self._left_in(found.bucket), limit))
+
+    def reset(self, now: float) -> float:
+        """Seconds until all can be spent again."""
+        return 0.0 if self._found is None else max(0.0, self._found.reset - (now - self._found_at))
 
     def refusal(self, cost: int, now: float) -> float | None:
         """Seconds to wait where as little was refused a moment ago, and nothing can have come back since."""
@@ -52,6 +63,7 @@ class Purse:
     def filled(self, cost: int, limit: int, found: Spent, asked_at: float) -> float | None:
         """Take a lease as it was granted and pay from it; gives the seconds to wait where it was refused."""
         self._alone.clear()
+        self._found, self._found_at = found, asked_at
         if found.bucket != self._bucket:
             self._bucket, self._used_before, self._used = found.bucket, self._used, 0
         # From when it was asked for, which is before it was granted: so it never lasts longer than its bucket.

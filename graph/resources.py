@@ -1,4 +1,4 @@
-"""The paths of the documents, as data: which stored operation answers each, and how its parameters are read.
+"""The paths of the documents, as data: which stored operation answers each, how its parameters are read, and how often.
 
 A parameter is called as its variable in rest.graphql. An empty filter is no filter, as it is for those who call today.
 """
@@ -58,6 +58,7 @@ class Resource:
     parameters: tuple[Parameter, ...] = ()
     item: str | None = None
     most: int | None = None
+    per_minute: int = 100  # requests of one caller
     envelope: tuple[str, str] | None = None  # the names of a list and its length, where it is not a plain array
 
 
@@ -153,6 +154,7 @@ RESOURCES = (
         "One robot",
         (_text("robot_id", "The robot's id.", LONGEST_ID, in_path=True),),
         item="robot",
+        per_minute=200,
     ),
     Resource(
         "/metrics/jobs",
@@ -174,6 +176,7 @@ RESOURCES = (
             _COUNT,
         ),
         most=500,
+        per_minute=50,
     ),
     Resource(
         "/metrics/jobs/{job_id}",
@@ -181,12 +184,14 @@ RESOURCES = (
         "One job, with its steps",
         (_text("job_id", "The job's id.", LONGEST_ID, in_path=True),),
         item="job",
+        per_minute=200,
     ),
     Resource(
         "/metrics/analytics",
         "Analytics",
         "How the jobs of the last days went",
         (_number("days", "How many days back.", 1, 90, 7, "P{}D"),),
+        per_minute=20,
     ),
     Resource(
         "/metrics/activity",
@@ -204,6 +209,7 @@ RESOURCES = (
             _AFTER,
         ),
         most=200,
+        per_minute=60,
         envelope=("events", "total"),
     ),
 )
