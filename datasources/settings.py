@@ -233,11 +233,6 @@ class Settings(SigningSettings):
         return url
 
     @property
-    def open(self) -> bool:
-        """Whether everybody may do everything: there are no keys by which to know them."""
-        return True
-
-    @property
     def limits_rates(self) -> bool:
         """Whether callers have so much a minute and no more."""
         return self.rate_limits == "on" or (self.rate_limits == "auto" and not self.open)
