@@ -32,7 +32,7 @@ async def register(connection: Connection, documents: Sequence[tuple[str, str]])
     """Trust documents, each an id and its text; gives how many of them are new or have a new text."""
     parameters = {
         "ids": [id_ for id_, _ in documents],
-        "sha256s": [digest(text) for _, text in documents],
+        "hashes": [digest(text) for _, text in documents],
         "texts": [text for _, text in documents],
     }
     return len(await fetch(connection, _SQL["register_documents"], parameters))

@@ -2,7 +2,7 @@
 -- Trust these documents from now on; an id that is known gets the new text. Gives the ids whose text is new.
 INSERT INTO monitor.documents AS d (id, sha256, text)
 SELECT given.id, given.sha256, given.text
-FROM unnest(:ids::text[], :sha256s::text[], :texts::text[]) AS given (id, sha256, text)
+FROM unnest(:ids::text[], :hashes::text[], :texts::text[]) AS given (id, sha256, text)
 ON CONFLICT (id) DO UPDATE SET sha256 = excluded.sha256, text = excluded.text, registered_at = now()
 WHERE d.text <> excluded.text
 RETURNING d.id

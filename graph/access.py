@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
-from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 import typer
 from rich.table import Table
 
-from datasources.audit import AuditKind
 from datasources.keys import Key, KeyNotCreated, all_keys, create_key, revoke_key
-from datasources.postgres import Database, UpstreamError
-from graph.audit import Audit
-from graph.console import UNAVAILABLE, err, explained, fail, load_settings, out
-from graph.serving import database, migrated
+from datasources.postgres import Database
+from graph.administration import tell, within
+from graph.console import err, explained, fail, load_settings, out
 from graph.tokens import LONGEST_NAME, is_name, mint
 from graph.viewer import Role
 
-_T = TypeVar("_T")
 _DURATION = re.compile(r"(\d{1,6})([smhd])")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _LONGEST_LIFE = 3650 * 86_400  # seconds of a key
@@ -88,11 +83,15 @@ def create(
 
     async def made(at: Database) -> str:
         key = await create_key(at, name, role.value, env or None, ttl)
-        await _tell(at, "KEY_CREATED", f"{key.split('_')[1]} {name}, {role.value}, {', '.join(env or ['everything'])}")
+        await tell(at, "KEY_CREATED", f"{key.split('_')[1]} {name}, {role.value}, {', '.join(env or ['everything'])}")
         return key
 
-    key = _within(made)
-    err.print("This is the key. It is shown this once; send it as `Authorization: Bearer ...` or `X-API-Key`.")
+    try:
+        key = within(made)
+    except KeyNotCreated as error:
+        raise fail(str(error)) from error
+    said = "This key is shown this once. Send it as `Authorization: Bearer ...` or as `X-API-Key`."
+    err.print(said, soft_wrap=True)
     typer.echo(key)
 
 
@@ -102,7 +101,7 @@ def list_keys() -> None:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("id", "name", "role", "environments", "state", "created", "last used"):
         table.add_column(column, overflow="fold")
-    for key in _within(all_keys):
+    for key in within(all_keys):
         seen = "all" if key.environments is None else ", ".join(sorted(key.environments))
         row = (key.key_id, key.name, key.role, seen, _state(key), _at(key.created_at), _at(key.last_used_at))
         table.add_row(*row)
@@ -118,41 +117,13 @@ def revoke(
     async def revoked(at: Database) -> Key | None:
         key = await revoke_key(at, key_id)
         if key is not None:
-            await _tell(at, "KEY_REVOKED", f"{key.key_id} {key.name}")
+            await tell(at, "KEY_REVOKED", f"{key.key_id} {key.name}")
         return key
 
-    key = _within(revoked)
+    key = within(revoked)
     if key is None:
         raise fail(f"there is no active key {key_id}")
     out.print(f"{key.key_id} ({key.name}) opens nothing any more", markup=False)
-
-
-def _within(work: Callable[[Database], Awaitable[_T]]) -> _T:
-    """Do some work with the database that the server uses."""
-    settings = load_settings()
-
-    async def run(dsn: str) -> _T:
-        opened = Database(dsn, settings.model_copy(update={"pool_size": 1}))
-        await opened.open()
-        try:
-            return await work(opened)
-        finally:
-            await opened.close()
-
-    with explained(), database(settings) as dsn:
-        migrated(dsn)
-        try:
-            return asyncio.run(run(dsn))
-        except KeyNotCreated as error:
-            raise fail(str(error)) from error
-        except UpstreamError as error:
-            raise fail(str(error), UNAVAILABLE) from error
-
-
-async def _tell(database: Database, code: str, detail: str) -> None:
-    audit = Audit(database)
-    audit.note(AuditKind.ADMIN_ACTION, code=code, viewer="command line", detail=detail)
-    await audit.close()
 
 
 def _state(key: Key) -> str:

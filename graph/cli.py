@@ -26,6 +26,7 @@ from graph.console import FAILED, explained, fail, load_settings, out, place, se
 from graph.schema import sdl
 from graph.serving import database, migrated
 from graph.serving import serve as serve_app
+from graph.trusting import documents
 
 _EXITS = "Exit codes: 0 done, 1 failed, 2 wrong usage or setting, 3 database unavailable."
 
@@ -148,6 +149,7 @@ def detach(source: Source) -> None:
 
 cli.command(epilog="Example: `casare-monitor token --role viewer --env production --ttl 1h`")(token)
 cli.add_typer(keys, name="keys")
+cli.add_typer(documents, name="documents")
 
 
 @cli.command(epilog="Example: `casare-monitor seed --robots 200 --jobs 1000000 --days 30`")

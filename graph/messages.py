@@ -26,7 +26,8 @@ _SHAPES: Mapping[str, _Shape] = {
     "complete": {"id": (str,)},
 }
 _REQUEST: _Shape = {
-    "query": (str,),
+    "query": (str, type(None)),
+    "documentId": (str, type(None)),
     "operationName": (str, type(None)),
     "variables": (dict, type(None)),
     "extensions": (dict, type(None)),

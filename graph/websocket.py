@@ -25,7 +25,7 @@ from graph.expiry import EXPIRED, FORBIDDEN, TOKEN_EXPIRED
 from graph.messages import ACKNOWLEDGEMENT, PING, SUBPROTOCOL, BadMessage, complete, error, next_head, pong, read
 from graph.operations import Operations
 from graph.outbox import Outbox, Traffic, until_first
-from graph.requests import Request
+from graph.requests import BadRequest, Request
 from graph.speaker import ScopeChanged, Speaker, renews
 from graph.wire import SocketPeer
 
@@ -155,6 +155,7 @@ class _Conversation:
         self._demand_introduction()
         if operation_id in self._running:
             raise BadMessage(f"Subscriber for {operation_id} already exists", 4409)
+        request = _request(payload)
         counted = ExitStack()
         try:
             self._admission.on_socket(len(self._running))
@@ -164,7 +165,6 @@ class _Conversation:
             told = {"message": str(crowded), "extensions": {"code": crowded.code}}
             self._outbox.put(error(operation_id, [told]))
             return
-        request = Request(payload["query"], payload.get("variables"), payload.get("operationName"))
         operation = self._running[operation_id] = _Operation(operation_id, self._outbox)
         operation.task = self._group.create_task(self._operate(operation, request))
         operation.task.add_done_callback(lambda _: counted.close())
@@ -217,6 +217,13 @@ class _Conversation:
     def _be_quiet(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
+
+
+def _request(payload: dict[str, Any]) -> Request:
+    try:
+        return Request.read(payload)
+    except BadRequest as error:
+        raise BadMessage(f"payload: {error}") from None
 
 
 class _Operation:
