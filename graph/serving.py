@@ -28,6 +28,7 @@ from datasources.settings import Settings
 from datasources.sources import renew
 from graph.announcement import announce
 from graph.app import from_environment
+from graph.authentication import verification_keys
 from graph.console import USAGE, fail, out, place
 from graph.demo import demo_fleet
 from graph.hosts import is_loopback
@@ -43,6 +44,8 @@ _OPEN_TO_STRANGERS = (
     "CASARE_JWKS_URL, or CASARE_AUTH=required for API keys alone), or listen on 127.0.0.1."
 )
 _PATIENCE = 30.0  # seconds for a database that is still starting
+# At `debug` it would write down requests as they come, with all their credentials.
+_UVICORN_TELLS = {"debug": "info", "info": "warning"}
 _EVERY = 1.0  # seconds between two looks whether its owner has ended
 
 
@@ -117,6 +120,7 @@ def serve(settings: Settings, *, demo_robots: int | None = None, demo_rate: floa
     if demo_robots is not None and "log_level" not in settings.model_fields_set:
         settings = settings.model_copy(update={"log_level": "warning"})  # the robots' reports are many
         os.environ["CASARE_LOG_LEVEL"] = settings.log_level
+    verification_keys(settings)  # what is no key ends us here, rather than each worker
     configure(settings)
     listener = _listen(settings)
     host, port = listener.getsockname()[:2]
@@ -139,7 +143,7 @@ def _run(settings: Settings, dsn: str, listener: socket.socket) -> None:
         "graph.serving:worker",
         factory=True,
         workers=settings.workers,
-        log_level="warning" if settings.log_level == "info" else settings.log_level,
+        log_level=_UVICORN_TELLS.get(settings.log_level, settings.log_level),
         log_config=None,
         access_log=False,
         **SERVED_BY,
