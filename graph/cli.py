@@ -22,6 +22,8 @@ from datasources.sources import attach as attach_source
 from datasources.sources import detach as detach_source
 from datasources.sources import names
 from graph.access import keys, token
+from graph.administration import told
+from graph.audited import audit
 from graph.console import FAILED, explained, fail, load_settings, out, place, settings_table
 from graph.schema import sdl
 from graph.serving import database, migrated
@@ -109,6 +111,8 @@ def migrate(
     with explained(), database(load_settings()) as dsn:
         if not remove:
             applied = migrated(dsn)
+            if applied:
+                told(dsn, "MIGRATED", f"to {applied[-1]}")
             for name in applied:
                 out.print(f"applied {name}")
             out.print(f"{place(dsn)} is up to date", markup=False)
@@ -132,6 +136,7 @@ def attach(
         migrated(dsn)
         with out.status(f"copying what {source} holds"):
             report = asyncio.run(attach_source(dsn, source, place=place))
+        told(dsn, "SOURCE_ATTACHED", f"{report.source} {report.version}")
         out.print(
             f"{report.source} {report.version} is attached: {report.jobs} jobs, "
             f"{report.node_executions} node executions copied, {report.errors} rows could not be mapped"
@@ -144,9 +149,11 @@ def detach(source: Source) -> None:
     with explained(), database(load_settings()) as dsn:
         if not asyncio.run(detach_source(dsn, source)):
             raise fail(f"{source} is not attached")
+        told(dsn, "SOURCE_DETACHED", source)
         out.print(f"{source} is detached")
 
 
+cli.command(epilog="Example: `casare-monitor audit --last 20 --kind operation_refused`")(audit)
 cli.command(epilog="Example: `casare-monitor token --role viewer --env production --ttl 1h`")(token)
 cli.add_typer(keys, name="keys")
 cli.add_typer(documents, name="documents")
@@ -175,6 +182,7 @@ def seed(
                 report = asyncio.run(seed_past(dsn, robots=robots, jobs=jobs, days=days, seed=number, progress=show))
             except (AlreadySeeded, SeedingElsewhere) as error:
                 raise fail(str(error)) from error
+        told(dsn, "SEEDED", f"{report.robots} robots, {report.jobs} jobs")
         rate = report.jobs / report.seconds
         out.print(
             f"{report.robots:,} robots, {report.jobs:,} jobs, {report.node_executions:,} node executions "
