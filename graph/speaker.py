@@ -75,11 +75,11 @@ class Speaker:
         self._expiry.stop()
 
     async def _viewer(self, payload: Mapping[str, Any]) -> Viewer | None:
-        found = {value for name, value in payload.items() if name.lower() in _CREDENTIALS and value is not None}
+        found = [value for name, value in payload.items() if name.lower() in _CREDENTIALS and value is not None]
         if not found:
             return None
-        token = found.pop()
-        if found or not isinstance(token, str):
+        token = found[0]
+        if len(found) > 1 or not isinstance(token, str):
             raise self._refusal("several credentials, or none that are text")
         return await self._authenticator.viewer(token, self._address)
 
