@@ -39,6 +39,7 @@ class Audit:
         self._database = database
         self._waiting: OrderedDict[bytes, AuditRow] = OrderedDict()
         self._used: OrderedDict[str | None, bytes] = OrderedDict()
+        self._away = False
         self.counts: Counter[str] = Counter(noted=0, written=0, dropped=0, failures=0)
 
     def note(
