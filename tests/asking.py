@@ -26,7 +26,7 @@ from hypothesis import strategies as st
 from graph.schema import build_schema, core
 
 SCHEMA = core(build_schema())
-DEEPEST = 4  # objects within objects
+DEEPEST = 3  # objects within objects
 
 Cursors = Callable[[str, str | None], Sequence[str]]  # of a list in an order, from somebody who sees everything
 

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import asyncpg
+import orjson
 from hypothesis import strategies as st
 
 ENVIRONMENTS = ("amber", "blue", "coral", "dun")
@@ -167,12 +168,15 @@ def within(rows: Rows, scope: frozenset[str], *, masked: bool) -> Rows:
 async def fill(connection: asyncpg.Connection, rows: Rows) -> None:
     """Make these the only rows of a database, as they are and without any transition that nobody told of."""
     async with connection.transaction():
-        await connection.execute("SET LOCAL session_replication_role = replica")
-        await connection.execute(f"TRUNCATE {', '.join(f'monitor.{table}' for table in TABLES)} RESTART IDENTITY")
-        for table in TABLES:
-            for row in rows[table]:
+        await connection.execute(
+            "SET LOCAL session_replication_role = replica; SET LOCAL synchronous_commit = off;"
+            + ";".join(f"DELETE FROM monitor.{table}" for table in TABLES)
+        )
+        for table, known in rows.items():
+            for row in known[:1]:
                 names = ", ".join(row)
-                places = ", ".join(f"${number}" for number in range(1, len(row) + 1))
                 await connection.execute(
-                    f"INSERT INTO monitor.{table} ({names}) OVERRIDING SYSTEM VALUE VALUES ({places})", *row.values()
+                    f"INSERT INTO monitor.{table} ({names}) OVERRIDING SYSTEM VALUE"
+                    f" SELECT {names} FROM jsonb_populate_recordset(NULL::monitor.{table}, $1::jsonb)",
+                    orjson.dumps(known).decode(),
                 )

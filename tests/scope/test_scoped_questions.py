@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
@@ -18,7 +19,7 @@ from serving import Graph, serving
 from sighted import SETTINGS, bearing
 
 from datasources import scope
-from datasources.migrate import migrate
+from datasources.embedded import EmbeddedPostgres
 from graph.resources import RESOURCES
 
 pytestmark = pytest.mark.slow
@@ -27,7 +28,7 @@ NOT_OF_THE_FLEET = {"viewer"}  # tells of whoever asks
 FIELDS = sorted(SCHEMA.query_type.fields.keys() - NOT_OF_THE_FLEET)
 OF_THE_MOMENT = {"asOf", "oldestPendingSeconds"}
 
-LEAST = settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+LEAST = settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 class Twins:
@@ -67,13 +68,25 @@ def _still(found: dict[str, Any]) -> dict[str, Any]:
     return {name: value is not None if name in OF_THE_MOMENT else value for name, value in found.items()}
 
 
-@pytest.fixture
-def twins(dsn: str, empty_dsn: str, postgres: Any, template: str) -> Iterator[Twins]:
-    asyncio.run(migrate(empty_dsn))
-    with serving(dsn, **SETTINGS) as whole, serving(empty_dsn, **SETTINGS) as part:
+@pytest.fixture(scope="module")
+def twins(postgres: EmbeddedPostgres, template: str) -> Iterator[Twins]:
+    names = ("whole_fleet", "part_of_it")
+    dsns = [urlsplit(postgres.dsn)._replace(path=f"/{name}").geturl() for name in names]
+    asyncio.run(_run(postgres.dsn, *(f"CREATE DATABASE {name} TEMPLATE {template}" for name in names)))
+    with serving(dsns[0], **SETTINGS) as whole, serving(dsns[1], **SETTINGS) as part:
         twins = Twins(whole, part)
         yield twins
         twins.close()
+    asyncio.run(_run(postgres.dsn, *(f"DROP DATABASE {name} WITH (FORCE)" for name in names)))
+
+
+async def _run(dsn: str, *statements: str) -> None:
+    connection = await asyncpg.connect(dsn, timeout=10)
+    try:
+        for statement in statements:
+            await connection.execute(statement, timeout=30)
+    finally:
+        await connection.close(timeout=5)
 
 
 @pytest.mark.parametrize("field", FIELDS)
