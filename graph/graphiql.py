@@ -20,29 +20,31 @@ from graph.policy import content_security_policy
 
 ASSETS = Path(__file__).parent / "graphiql_assets"
 
-# Monaco sets styles from its scripts, and brings its fonts and icons as data.
-_POLICY = content_security_policy(
-    {
-        "script-src": ("'self'",),
-        "style-src": ("'self'", "'unsafe-inline'"),
-        "worker-src": ("'self'",),
-        "font-src": ("'self'", "data:"),
-        "img-src": ("'self'", "data:"),
-        "connect-src": ("'self'",),
-    }
-)
-_HEADERS = {"Content-Security-Policy": _POLICY, "Cache-Control": "no-cache", "Vary": "Accept"}
+_LOADS = {
+    "script-src": ("'self'",),
+    "style-src": ("'self'",),
+    "worker-src": ("'self'",),
+    "font-src": ("'self'", "data:"),
+    "img-src": ("'self'", "data:"),
+    "connect-src": ("'self'",),
+}
+_STRICT = content_security_policy(_LOADS)
+# Monaco writes the styles of its themes into the page, and their text depends on what is shown: it has no hash. Redoc
+# does the same. Scripts are never inline, so that a style could at most be ugly.
+_STYLED = content_security_policy({**_LOADS, "style-src": ("'self'", "'unsafe-inline'")})
+_POLICIES = {"index.html": _STYLED, "redoc.html": _STYLED}
 
 
 def page(assets: Path = ASSETS, name: str = "index.html") -> Response:
     """The HTML of GraphiQL or of another page, or 503 in plain words where it is not built."""
+    headers = {"Content-Security-Policy": _POLICIES.get(name, _STRICT), "Cache-Control": "no-cache", "Vary": "Accept"}
     try:
-        return HTMLResponse((assets / name).read_bytes(), headers=_HEADERS)
+        return HTMLResponse((assets / name).read_bytes(), headers=headers)
     except FileNotFoundError:
         return PlainTextResponse(
             "This page is not built: run `make graphiql`. What it is about works without it.\n",
             status_code=503,
-            headers={**_HEADERS, "Cache-Control": "no-store"},
+            headers={**headers, "Cache-Control": "no-store"},
         )
 
 
