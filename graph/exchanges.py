@@ -41,6 +41,7 @@ class Exchange:
     codes: list[str] = field(default_factory=list)
     reason: str | None = None  # why credentials were refused, which is for the log alone
     failures: list[str] = field(default_factory=list)
+    reports: bool = False
     statements: StatementLog = field(default_factory=StatementLog)
     traceparent: str | None = None
     status: int = 0

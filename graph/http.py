@@ -23,6 +23,7 @@ from datasources.settings import Settings
 from graph.context import ContextOf
 from graph.exchanges import exchange
 from graph.execution import Answer, Executor, MutationRefused, Refused
+from graph.presence import GONE, ClientGone, while_there
 from graph.requests import BadRequest, Request
 from graph.sse import StreamedAnswers, accepts_streams
 from graph.tags import is_known, tag_of
@@ -94,7 +95,9 @@ class GraphQLEndpoint:
         try:
             if streamed and (stream := self._streamed.choose(asked, request, correlation_id)) is not None:
                 return stream
-            return self._written(await self._answer(asked, request.method, correlation_id), asked, request, media_type)
+            return self._written(await self._answer(asked, request, correlation_id), asked, request, media_type)
+        except ClientGone:
+            return Response(status_code=GONE)
         except Refused as refused:
             return self._written(refused.answer, asked, request, media_type)
         except MutationRefused:
@@ -105,9 +108,10 @@ class GraphQLEndpoint:
                 {"Allow": "POST"},
             ) from None
 
-    async def _answer(self, asked: Request, method: str, correlation_id: str) -> Answer:
+    async def _answer(self, asked: Request, request: HttpRequest, correlation_id: str) -> Answer:
         context = self._context(correlation_id, exchange().viewer)
-        return await self._executor.answer(asked, context, only_questions=method != "POST")
+        work = self._executor.answer(asked, context, only_questions=request.method != "POST")
+        return await while_there(request.receive, work)
 
     def _written(self, answer: Answer, asked: Request, request: HttpRequest, media_type: str) -> Response:
         now = exchange()

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from graphql import Executor as GraphQLExecutor
-from graphql import GraphQLSchema
+from graphql import GraphQLSchema, OperationType
 
 from datasources.postgres import StatementLog, statement_log
 from datasources.settings import Settings
@@ -79,8 +79,9 @@ class ObservedExecutor(Executor):
     async def _execute(self, operation: Operation, context: Context) -> Answer:
         name, kind = name_of(operation), operation.type.value
         now = current.get()
-        if now is not None and now.operation is None:
-            now.operation = name
+        if now is not None:
+            now.operation = now.operation or name
+            now.reports = operation.type is OperationType.MUTATION
         with _statements(now) as statements, self._watch.work(name, kind, context.correlation_id) as work:
             answer = await super()._execute(operation, context)
             if answer.executed:

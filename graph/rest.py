@@ -28,6 +28,7 @@ from graph.context import ContextOf
 from graph.exchanges import Exchange, exchange
 from graph.execution import Executor
 from graph.pace import Allowance, Pace, RateLimited, Standing, payer
+from graph.presence import GONE, ClientGone, while_there
 from graph.requests import Request
 from graph.resources import RESOURCES, BadParameter, Parameter, Resource
 from graph.tags import is_known, tag_of
@@ -118,6 +119,8 @@ class RestEndpoint:
             response = await self._respond(request, now)
         except BadParameter as error:
             response = _problem(Problem(422, str(error), "BAD_USER_INPUT", parameter=error.parameter), now)
+        except ClientGone:
+            response = Response(status_code=GONE)
         except Problem as problem:
             response = _problem(problem, now)
         except Exception:  # noqa: BLE001  # whatever it is, it has an answer that says so; it is logged
@@ -143,7 +146,7 @@ class RestEndpoint:
         values = _values(self._resource, request)
         try:
             async with asyncio.timeout(self._settings.operation_timeout_seconds):
-                found = await self._find(self._resource, values, request, now.id)
+                found = await while_there(request.receive, self._find(self._resource, values, request, now.id))
         except TimeoutError:
             raise Problem(504, "This took longer than it may. Ask for less at once.", "UPSTREAM_TIMEOUT") from None
         return _answered(found, now, request)
