@@ -1,8 +1,10 @@
-"""When credentials are over while a connection goes on: looked at again every few seconds, as clocks are set."""
+"""When credentials are over while a connection goes on: looked at again every few seconds, as clocks are set and API
+keys revoked."""
 
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Callable
 
@@ -13,6 +15,7 @@ EXPIRED = "token expired"
 TOKEN_EXPIRED = "TOKEN_EXPIRED"  # noqa: S105  # a code
 
 _LOOK_AGAIN = 4.0  # seconds: a clock that was set, or a machine that slept, is noticed that soon
+_LOOK_AGAIN_AT_KEYS = 1.0  # seconds: they may be revoked
 
 
 class Expiry:
@@ -25,8 +28,8 @@ class Expiry:
     def watch(self, viewer: Viewer) -> None:
         """Watch these credentials from now on, and no others."""
         self.stop()
-        if viewer.expires_at is not None:
-            self._look(viewer.expires_at)
+        if viewer.expires_at is not None or viewer.holds is not None:
+            self._look(viewer)
 
     def stop(self) -> None:
         """Watch nothing any more."""
@@ -34,9 +37,10 @@ class Expiry:
             self._timer.cancel()
             self._timer = None
 
-    def _look(self, expires_at: float) -> None:
-        left = expires_at - time.time()
-        if left <= 0:
+    def _look(self, viewer: Viewer) -> None:
+        left = math.inf if viewer.expires_at is None else viewer.expires_at - time.time()
+        if left <= 0 or not (viewer.holds is None or viewer.holds()):
             self._over()
         else:
-            self._timer = asyncio.get_running_loop().call_later(min(left, _LOOK_AGAIN), self._look, expires_at)
+            soon = min(left, _LOOK_AGAIN if viewer.holds is None else _LOOK_AGAIN_AT_KEYS)
+            self._timer = asyncio.get_running_loop().call_later(soon, self._look, viewer)

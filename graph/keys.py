@@ -1,7 +1,7 @@
 """API keys at a worker: the active ones are in memory, so that a flood of forged ones never gets to the database.
 
 They are read again two seconds after the last time, when somebody comes with a key: one that was revoked opens nothing
-three seconds later, anywhere. Who comes with an id that is unknown is waited for too, once a second for all of them.
+three seconds later, anywhere, and its sockets are closed. An id that is unknown has them read once a second at most.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import re
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import partial
 
 from datasources.keys import ActiveKey, Key, KeyId, active_keys, digest_of, use_keys
 from datasources.postgres import Database, UpstreamError, UpstreamTimeout
@@ -39,6 +40,7 @@ class Keys:
         self._active: Mapping[KeyId, ActiveKey] = {}
         self._read_at = float("-inf")
         self._reading: asyncio.Task[None] | None = None
+        self._away = False
         self._noted: dict[KeyId, float] = {}
         self._used: dict[KeyId, datetime] = {}
         self._writing: asyncio.Task[None] | None = None
@@ -56,7 +58,13 @@ class Keys:
         expires_at = None if key.expires_at is None else key.expires_at.timestamp()
         if expires_at is not None and expires_at <= time.time():
             raise Refused("this API key has expired", "TOKEN_EXPIRED")
-        viewer = Viewer(f"key:{key.name}", frozenset({Role(key.role)}), Scope(key.environments), expires_at=expires_at)
+        viewer = Viewer(
+            f"key:{key.name}",
+            frozenset({Role(key.role)}),
+            Scope(key.environments),
+            expires_at=expires_at,
+            holds=partial(self._holds, key.key_id),
+        )
         return viewer, self._use(key)
 
     async def close(self) -> None:
@@ -74,11 +82,21 @@ class Keys:
             await self._read()
         return self._active.get(key_id)
 
-    async def _read(self) -> None:
-        """Read the keys, together with all who want that now."""
+    def _holds(self, key_id: KeyId) -> bool:
+        """Whether a key still opened when the keys were last read; lets them be read for whoever asks next."""
+        if time.monotonic() - self._read_at > _FRESH_FOR_STRANGERS:
+            self._begin_to_read()
+        return key_id in self._active
+
+    def _begin_to_read(self) -> asyncio.Task[None]:
+        """The reading that is under way, together with all who want one now."""
         if self._reading is None or self._reading.done():
             self._reading = asyncio.create_task(self._read_once(), name="api-keys")
-        reading = self._reading
+            self._reading.add_done_callback(self._heard)
+        return self._reading
+
+    async def _read(self) -> None:
+        reading = self._begin_to_read()
         await asyncio.wait([reading], timeout=_PATIENCE)
         if not reading.done():
             raise UpstreamTimeout("the API keys could not be read in time")
@@ -89,6 +107,13 @@ class Keys:
         self._active = await active_keys(self._database)
         self._read_at = began
         self._noted = {key_id: at for key_id, at in self._noted.items() if key_id in self._active}
+
+    def _heard(self, reading: asyncio.Task[None]) -> None:
+        """Say once that keys cannot be read, also where nobody waits for them any more."""
+        error = None if reading.cancelled() else reading.exception()
+        if error is not None and not self._away:
+            _log.warning("the API keys cannot be read: %s", error)
+        self._away = error is not None
 
     def _use(self, key: Key) -> bool:
         """Remember that a key was used, once a minute."""

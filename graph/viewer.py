@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from datasources.scope import EVERYTHING, Scope
@@ -25,13 +25,17 @@ _LADDER = (Role.ANONYMOUS, Role.VIEWER, Role.OPERATOR, Role.DEVELOPER, Role.ADMI
 
 @dataclass(frozen=True, slots=True)
 class Viewer:
-    """Somebody, for as long as their credentials hold; `expires_at` is in seconds since 1970."""
+    """Somebody, for as long as their credentials hold; `expires_at` is in seconds since 1970.
+
+    `holds` tells of credentials that may be taken back whether they still hold; None for those that may not.
+    """
 
     name: str
     roles: frozenset[Role] = frozenset()
     scope: Scope = EVERYTHING
     known: bool = True
     expires_at: float | None = None
+    holds: Callable[[], bool] | None = field(default=None, compare=False, repr=False)
 
     def may(self, role: Role) -> bool:
         """Whether they have the role, or one that includes it: an admin may report as robots do."""

@@ -10,7 +10,7 @@ import httpx
 import pytest
 from asyncpg import connect
 from serving import Graph, serving
-from tokens_at_hand import QUESTION, SECRET, signed
+from tokens_at_hand import QUESTION, SECRET, close_of, signed, socket
 
 from datasources.keys import KeyNotCreated, create_key, revoke_key
 from datasources.postgres import Database
@@ -124,6 +124,17 @@ def test_a_revoked_key_opens_nothing_any_more(server: Graph) -> None:
     revoke(server.dsn, key)
     eventually(lambda: ask(server, key).status_code == 401)
     assert ask(server, other).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/graphql", "/ws/queue-metrics"])
+def test_the_sockets_of_a_revoked_key_are_closed(server: Graph, path: str) -> None:
+    key = make(server.dsn)
+    with socket(server, path, **{"X-API-Key": key}) as client:
+        if path == "/graphql":
+            client.send('{"type":"connection_init"}')
+        assert client.recv(timeout=10)
+        revoke(server.dsn, key)
+        assert close_of(client)[0] == 4403
 
 
 def test_an_expired_key_says_that_it_has_expired(server: Graph) -> None:
