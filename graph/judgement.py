@@ -125,12 +125,10 @@ class Judgement:
 class Judge:
     """Judges documents against a schema and the limits that are set."""
 
-    def __init__(
-        self, schema: GraphQLSchema, settings: Settings, required: Mapping[tuple[str, str], Role] | None = None
-    ) -> None:
+    def __init__(self, schema: GraphQLSchema, settings: Settings, required: Mapping[tuple[str, str], Role]) -> None:
         self._schema = schema
         self._settings = settings
-        self._required = required or {}
+        self._required = required
 
     def judge(self, document: DocumentNode) -> Mapping[str | None, Judgement]:
         """Its operations by name; raises TooComplex."""

@@ -24,6 +24,7 @@ _MOST_ERRORS = 10  # for each the validation may look through all names of the s
 _COMPARISONS = 20_000  # of fields that may have to be merged
 _CACHED_CHARACTERS = 200_000  # of documents; a parsed one takes some 300 bytes for each of them
 _NAMES = {None: "nesting", "code points": "characters"}
+_ABORTED = "Validation aborted."  # what the rule says when it loses its patience
 _LIMITS = re.compile(r"(?:contains|has) more than (\d+) (tokens|comments|code points)|(nested too deeply)")
 
 
@@ -102,6 +103,9 @@ class Plans:
             return Plan(None, [error], "GRAPHQL_PARSE_FAILED")
         except RecursionError:
             return _too_complex("The document is nested too deeply.", limit="nesting")
+        if errors and errors[-1].message == _ABORTED:
+            message = "Too many fields would have to be compared with each other: ask for each once, or under aliases."
+            return _too_complex(message, limit="comparisons", allowance=_COMPARISONS)
         return Plan(document, errors, judgements=judgements)
 
 
