@@ -9,6 +9,7 @@ from enum import Enum
 
 from datasources.paging import Ordering, Page, PageRequest, page
 from datasources.postgres import Database
+from datasources.scope import Scope
 from datasources.sql import queries
 from datasources.statuses import JobStatus
 
@@ -128,8 +129,8 @@ def containing(text: str) -> str:
     return f"%{escaped}%"
 
 
-def _apart(ordering: Ordering) -> bool | None:
-    return True if ordering.column == "created_at" else None
+def _apart(ordering: Ordering, scope: Scope) -> bool | None:
+    return True if ordering.column == "created_at" and scope.environments is None else None
 
 
 async def jobs_page(database: Database, criteria: JobCriteria, order: JobOrder, request: PageRequest) -> Page[JobRow]:
@@ -137,7 +138,7 @@ async def jobs_page(database: Database, criteria: JobCriteria, order: JobOrder, 
     ordering: Ordering = order.value
     records = await database.fetch(
         _SQL["jobs_page"],
-        {**criteria.parameters(), **request.parameters(), "parents": None, "apart": _apart(ordering)},
+        {**criteria.parameters(), **request.parameters(), "parents": None, "apart": _apart(ordering, database.scope)},
         **ordering.parts(backward=request.backward),
     )
     return page([JobRow.of(record[1:]) for record in records], request)

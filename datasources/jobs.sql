@@ -7,7 +7,8 @@ j.retry_count, j.max_retries, j.progress_percent, j.current_node
 
 -- name: matching
 -- The filters of a list of jobs. `apart` walks each of several statuses as a short range of its own index; in another
--- order the planner must see which statuses they are, as it sorts the few that wait and walks the many that ended.
+-- order, or within a scope, the planner must see which they are, as it sorts the few that wait and walks the many that
+-- ended.
 FROM monitor.jobs j
 WHERE TRUE
   AND j.robot_id = parent.key                                                               --? of_robots

@@ -67,7 +67,9 @@ class Gap:
     def reason(gap: strawberry.Parent[Missed]) -> GapReason:
         return GapReason(gap.reason)
 
-    @strawberry.field(description="How many there were at most; null where nobody can tell.")
+    @strawberry.field(
+        description="How many there were at most, those outside the viewer's scope included; null where nobody can tell."
+    )
     @staticmethod
     def missed(gap: strawberry.Parent[Missed]) -> int | None:
         return None if gap.count is None else min(gap.count, 2**31 - 1)
