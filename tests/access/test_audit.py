@@ -13,10 +13,12 @@ from serving import serving
 
 from datasources.audit import AuditKind, newest
 from datasources.postgres import Database
+from datasources.rates import Wish, lease
 from datasources.settings import Settings
 from graph.audit import Audit
 from graph.exchanges import Exchange
 from graph.viewer import Viewer
+from subscriptions.sweeper import Sweeper
 
 
 @asynccontextmanager
@@ -183,3 +185,23 @@ def test_what_admins_do_stands_in_the_audit(empty_dsn):
     assert "MIGRATED" in shown
     assert "SEEDED" in shown
     assert "command line" in shown
+
+
+async def test_sweeping_forgets_old_entries_and_who_has_not_paid_for_more_than_a_minute(dsn):
+    async with audits(dsn) as [audit]:
+        database = audit._database
+        connection = await asyncpg.connect(dsn, timeout=10)
+        audit.note("admin_action", viewer="command line", detail="yesterday")
+        await audit.write()
+        await connection.execute("UPDATE monitor.audit SET at = now() - interval '91 days'")
+        audit.note("admin_action", viewer="command line", detail="today")
+        await audit.write()
+        for payer in (b"now", b"then"):
+            await lease(database, payer, 100, Wish(1, 1))
+        await connection.execute("UPDATE monitor.rates SET bucket = bucket - 14 WHERE payer = 'then'")
+        sweeper = Sweeper(database, Settings(audit_days=90))
+        await sweeper.sweep()
+        assert (sweeper.swept["audit"], sweeper.swept["rates"]) == (1, 1)
+        assert [row.detail for row in await newest(database, 10)] == ["today"]
+        assert await connection.fetchval("SELECT payer FROM monitor.rates") == b"now"
+        await connection.close(timeout=5)

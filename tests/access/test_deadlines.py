@@ -60,7 +60,8 @@ def graph(dsn: str) -> Iterator[Graph]:
 
 def fill(graph: Graph) -> None:
     graph.sql(
-        "INSERT INTO monitor.jobs (job_id, source, workflow_id, workflow_name, environment, status, raw_status, created_at)"
+        "INSERT INTO monitor.jobs"
+        " (job_id, source, workflow_id, workflow_name, environment, status, raw_status, created_at)"
         " SELECT 'job-' || n, 'tests', 'w', 'w', 'production', 'pending', 'pending', now() FROM generate_series(1, 3) n"
     )
 
@@ -130,3 +131,21 @@ def test_a_batch_goes_on_for_the_one_who_still_waits(graph):
         return await asyncio.gather(*waiting, return_exceptions=True)
 
     assert asyncio.run(run())[1] == 10
+
+
+def test_a_report_is_taken_to_its_end_though_the_robot_is_gone(graph):
+    report = 'mutation { registerRobot(input: {robotId: "r1", hostname: "h"}) { outcome } }'
+    with locked(graph, "monitor.robots"):
+
+        def tell() -> None:
+            with pytest.raises(httpx.ReadTimeout):
+                httpx.post(graph.url + "/graphql", json={"query": report}, timeout=2)
+
+        telling = threading.Thread(target=tell)
+        telling.start()
+        until_waiting(graph, 1)
+        telling.join(timeout=10)
+    deadline = time.monotonic() + 10
+    while not graph.sql("SELECT 1 FROM monitor.robots WHERE robot_id = 'r1'"):
+        assert time.monotonic() < deadline, "the report was lost"
+        time.sleep(0.02)
