@@ -68,7 +68,7 @@ class Gap:
         return GapReason(gap.reason)
 
     @strawberry.field(
-        description="How many there were at most, those outside the viewer's scope included; null where nobody can tell."
+        description="How many there were at most, seen by this viewer or not; null where nobody can tell."
     )
     @staticmethod
     def missed(gap: strawberry.Parent[Missed]) -> int | None:
