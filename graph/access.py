@@ -90,8 +90,9 @@ def create(
         key = within(made)
     except KeyNotCreated as error:
         raise fail(str(error)) from error
-    said = "This key is shown this once. Send it as `Authorization: Bearer ...` or as `X-API-Key`."
-    err.print(said, soft_wrap=True)
+    err.print("This key is shown this once. Send it as `Authorization: Bearer ...` or as `X-API-Key`.", soft_wrap=True)
+    if load_settings().open:
+        err.print("[yellow]With these settings a server is open: CASARE_AUTH=required closes it.[/]", soft_wrap=True)
     typer.echo(key)
 
 

@@ -24,6 +24,8 @@ FAILED, USAGE, UNAVAILABLE = 1, 2, 3
 
 _UNWRAPPED = 1000  # columns where nobody looks at a screen: what is piped is cut into fields, not into lines
 
+_PLACES = {"database_url", "bus"}  # secrets of which all but the password may be shown
+
 out = Console(highlight=False)
 if not out.is_terminal:
     out.width = _UNWRAPPED
@@ -85,17 +87,16 @@ def settings_table(settings: BaseSettings) -> Table:
         table.add_column(column, overflow="fold", no_wrap=column == "variable")
     for name, field in type(settings).model_fields.items():
         origin = "environment" if name in settings.model_fields_set else "default"
-        table.add_row(variable(name), _shown(getattr(settings, name)), origin, field.description or "")
+        table.add_row(variable(name), _shown(name, getattr(settings, name)), origin, field.description or "")
     return table
 
 
-def _shown(value: object) -> str:
+def _shown(name: str, value: object) -> str:
     if value is None:
         return "-"
     if not isinstance(value, SecretStr):
         return str(value)
-    secret = value.get_secret_value()
-    return place(secret) if "://" in secret else "********"
+    return place(value.get_secret_value()) if name in _PLACES else "********"
 
 
 def place(dsn: str) -> str:

@@ -86,4 +86,4 @@ def _may_be_in_the_query(scope: Scope) -> bool:
     if scope["path"].startswith("/ws/"):
         return True
     accept = next((value for name, value in scope["headers"] if name == b"accept"), b"")
-    return scope["type"] == "http" and scope["method"] == "GET" and b"text/event-stream" in accept
+    return scope["type"] == "http" and scope["method"] == "GET" and b"text/event-stream" in accept.lower()

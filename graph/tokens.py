@@ -8,7 +8,6 @@ not looked at, and `crit` asks for what we do not understand.
 from __future__ import annotations
 
 import json
-import math
 import re
 import time
 from collections.abc import Iterable, Mapping
@@ -25,6 +24,8 @@ from graph.viewer import Role, Viewer
 LONGEST_LIFE = 24 * 3600.0  # seconds
 LEEWAY = 30.0  # seconds that the clock of whoever signs may be ahead of ours
 LONGEST_NAME = 200  # characters
+
+_FOREVER = 1e12  # seconds
 
 _SHAPE = re.compile(r"[\w-]+\.[\w-]+\.[\w-]+", re.ASCII)
 _WORDS = {role.value: role for role in Role if role is not Role.ANONYMOUS}
@@ -126,7 +127,7 @@ def _time(claims: Mapping[str, Any], name: str) -> float:
     value = claims.get(name)
     if not isinstance(value, int | float) or isinstance(value, bool):
         raise Refused(f"{name} is no number")
-    if not math.isfinite(value) or not 0 <= value < 1e12:
+    if not 0 <= value < _FOREVER:  # nor is what is no number, or endless
         raise Refused(f"{name} is no moment")
     return float(value)
 
