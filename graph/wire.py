@@ -7,7 +7,7 @@ ever and delays the end of the process. Here whoever is done with is given a mom
 from __future__ import annotations
 
 import uuid
-from asyncio import TimerHandle, Transport
+from asyncio import BaseTransport, TimerHandle, Transport
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Any, ClassVar, cast
@@ -44,6 +44,11 @@ class SocketWire(WebSocketsSansIOProtocol):
     # The frame made last: sockets that name an operation alike, as many clients do, are handed the same bytes.
     _made: ClassVar[tuple[bytes, bytes, bytes, bytes]] = b"", b"", b"", b""
     _linger: TimerHandle | None = None
+
+    def connection_made(self, transport: BaseTransport) -> None:
+        """Log no frames and no headers, not even for debugging: they hold tokens."""
+        self.conn.debug = False
+        super().connection_made(transport)
 
     def handle_connect(self, event: Request) -> None:
         """Tell the application of both, in the scope."""
