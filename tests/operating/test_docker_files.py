@@ -35,6 +35,16 @@ def test_the_composition_mounts_only_what_is_there() -> None:
     assert all(port.startswith("127.0.0.1:") for service in services.values() for port in service.get("ports", ()))
 
 
+def test_nothing_starts_without_a_secret_and_none_stands_in_the_repository() -> None:
+    composition = yaml.safe_load((DOCKER / "compose.yaml").read_text())
+    assert composition["services"]["server"]["environment"]["CASARE_JWT_SECRET"].startswith("${CASARE_JWT_SECRET:?")
+    [scrape] = yaml.safe_load((DOCKER / "prometheus/prometheus.yaml").read_text())["scrape_configs"]
+    [name] = composition["services"]["prometheus"]["secrets"]
+    assert scrape["authorization"]["credentials_file"] == f"/run/secrets/{name}"
+    ignored = (ROOT / ".gitignore").read_text().splitlines()
+    assert {"docker/.env", f"docker/{composition['secrets'][name]['file'].removeprefix('./')}"} <= set(ignored)
+
+
 def test_the_image_is_made_of_what_the_repository_holds_and_runs_as_nobody_special() -> None:
     lines = (DOCKER / "Dockerfile").read_text()
     copied = re.findall(r"^COPY (?!--from)(\S+)", lines, re.MULTILINE)
