@@ -194,6 +194,8 @@ def _json(text: bytes, what: str) -> Any:
 
 def _read_request(body: Any) -> Request:
     try:
+        if isinstance(body, dict) and body.get("query") == "":
+            body = {**body, "query": None}  # forms and links send what is not there as nothing
         return Request.read(body)
     except BadRequest as error:
         raise HttpError(400, f"{error}", "BAD_REQUEST") from None

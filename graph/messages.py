@@ -26,12 +26,12 @@ _SHAPES: Mapping[str, _Shape] = {
     "complete": {"id": (str,)},
 }
 _REQUEST: _Shape = {
-    "query": (str, type(None)),
-    "documentId": (str, type(None)),
+    "query": (str,),
     "operationName": (str, type(None)),
     "variables": (dict, type(None)),
     "extensions": (dict, type(None)),
 }
+_REQUEST_BY_ID: _Shape = {**_REQUEST, "query": (str, type(None)), "documentId": (str, type(None))}
 
 
 class BadMessage(Exception):
@@ -61,7 +61,8 @@ def read(text: str | None) -> dict[str, Any]:
     if not 0 < len(message.get("id", kind)) <= _LONGEST_ID:
         raise BadMessage(f"id must have 1 to {_LONGEST_ID} characters")
     if kind == "subscribe":
-        _check(message["payload"], _REQUEST, "payload.")
+        payload = message["payload"]
+        _check(payload, _REQUEST_BY_ID if _by_id(payload) else _REQUEST, "payload.")
     return message
 
 
@@ -90,6 +91,11 @@ def _check(value: dict[str, Any], shape: _Shape, where: str) -> None:
         if not isinstance(value.get(name), kinds):
             wanted = " or ".join(_NAMES[kind] for kind in kinds)
             raise BadMessage(f"{where}{name} must be {wanted}, not {_name(value.get(name))}")
+
+
+def _by_id(payload: dict[str, Any]) -> bool:
+    extensions = payload.get("extensions")
+    return payload.get("documentId") is not None or (isinstance(extensions, dict) and "persistedQuery" in extensions)
 
 
 def _name(value: object) -> str:

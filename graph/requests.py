@@ -45,12 +45,12 @@ class Request:
             if sent.get(name) is not None and not isinstance(sent[name], shape):
                 raise BadRequest(f"{name} must be {words}.")
         sha256 = _persisted(sent.get("extensions"))
-        query, document_id = sent.get("query") or "", sent.get("documentId") or None
-        if not query and document_id is None and sha256 is None:
+        query, document_id = sent.get("query"), sent.get("documentId")
+        if query is None and document_id is None and sha256 is None:
             raise BadRequest("There is no query in the request.")
         if document_id is not None and (query or sha256 is not None):
             raise BadRequest("Send either a documentId or a query.")
-        return cls(query, sent.get("variables"), sent.get("operationName") or None, document_id, sha256)
+        return cls(query or "", sent.get("variables"), sent.get("operationName") or None, document_id, sha256)
 
 
 def _persisted(extensions: Mapping[str, Any] | None) -> str | None:
