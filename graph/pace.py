@@ -72,6 +72,7 @@ class Pace:
         self._clock = clock or time.monotonic
         self._purses: OrderedDict[tuple[str, str], Purse] = OrderedDict()
         self._back_at = -math.inf
+        self._away = False
         self._on = settings.limits_rates
         most = settings.rate_limit_cost
         self.costs = Allowance("cost", most, f"Operations may cost {most:,} a minute, and yours have.")
@@ -130,11 +131,15 @@ class Pace:
             return None
         try:
             async with asyncio.timeout(_PATIENCE):
-                return await ask()
+                found = await ask()
+            self._away = False
+            return found
         except (TimeoutError, UpstreamError, asyncpg.PostgresError) as error:
             self.counts["failures"] += 1
             self._back_at = self._clock() + _ALONE
-            _log.warning("rates are limited by each worker alone: %s", str(error) or "no answer")
+            if not self._away:
+                _log.warning("rates are limited by each worker alone: %s", str(error) or "no answer")
+            self._away = True
             return None
 
     def _moment(self) -> float | None:

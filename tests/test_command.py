@@ -12,7 +12,9 @@ NOWHERE = "postgresql://me:swordfish@127.0.0.1:1/rpa"
 FAILED, USAGE, UNAVAILABLE = 1, 2, 3
 
 
-@pytest.mark.parametrize("command", ["serve", "demo", "migrate", "attach", "detach", "seed", "schema", "config"])
+@pytest.mark.parametrize(
+    "command", ["serve", "demo", "migrate", "attach", "detach", "seed", "audit", "schema", "config"]
+)
 def test_each_command_explains_itself_with_an_example(command: str) -> None:
     done = run(command, "--help")
     assert done.returncode == 0
