@@ -104,12 +104,12 @@ def _viewer(claims: Mapping[str, Any]) -> Viewer:
         raise Refused("sub names nobody")
     now = time.time()
     issued, expires = _time(claims, "iat"), _time(claims, "exp")
+    if not 0 < expires - issued <= LONGEST_LIFE:
+        raise Refused("a lifetime of more than 24 h, or of none")
     if expires <= now:
         raise Refused("expired", "TOKEN_EXPIRED")
     if issued > now + LEEWAY or ("nbf" in claims and _time(claims, "nbf") > now + LEEWAY):
         raise Refused("not valid yet")
-    if not 0 < expires - issued <= LONGEST_LIFE:
-        raise Refused("a lifetime of more than 24 h")
     roles = frozenset(_WORDS[word] for word in _texts(claims.get("roles", []), "roles") if word in _WORDS)
     scope = EVERYTHING
     if "environments" in claims:
