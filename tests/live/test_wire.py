@@ -29,7 +29,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture
 def server(dsn: str) -> Iterator[LiveServer]:
-    with serving_live(dsn) as server:
+    with serving_live(dsn, max_query_aliases=1000) as server:
         yield server
 
 
