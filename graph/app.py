@@ -11,7 +11,7 @@ from importlib.metadata import version
 from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
-from starlette.routing import Mount, Route, WebSocketRoute
+from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from datasources.postgres import Database
@@ -116,19 +116,20 @@ def create_app(settings: Settings, dsn: str, spans: Spans | None = None) -> Fast
     endpoint = GraphQLEndpoint(
         executor, context, StreamedAnswers(operations, traffic, admission), page_for(settings), settings
     )
-    app.routes.append(asset_route())
-    app.routes.append(Route("/graphql", endpoint))
-    app.routes.append(WebSocketRoute("/graphql", GraphQLSocket(operations, traffic, authenticator, admission)))
-    app.routes.extend(legacy_routes(operations, traffic, admission))
-    app.routes.extend(rest_routes(executor, context, pace, settings))
-    app.routes.extend(docs_routes(openapi(schema, app.version), settings.introspection))
-    app.routes.extend(Health(database, live).routes())
     metrics_page = MetricsPage(metrics, tallies, fleet_metrics).show
-    app.routes.append(Route("/metrics", metrics_page if settings.metrics_open else door(metrics_page, sees_all)))
-    if settings.spa_dir is None:
-        app.routes.append(Route("/", _to_graphiql))
-    else:
-        app.routes.append(Mount("/", SinglePage(settings.spa_dir, settings.spa_policy)))
+    app.routes.extend(
+        [
+            asset_route(),
+            Route("/graphql", endpoint),
+            WebSocketRoute("/graphql", GraphQLSocket(operations, traffic, authenticator, admission)),
+            *legacy_routes(operations, traffic, admission),
+            *rest_routes(executor, context, pace, settings),
+            *docs_routes(openapi(schema, app.version), settings.introspection),
+            *Health(database, live).routes(),
+            Route("/metrics", metrics_page if settings.metrics_open else door(metrics_page, sees_all)),
+            _front(settings),
+        ]
+    )
     _surround(app, authenticator, settings, metrics, audit, spans)
     return app
 
@@ -156,6 +157,13 @@ def _spans(settings: Settings) -> Spans | None:
     except ImportError as error:
         raise RuntimeError("CASARE_OTLP_ENDPOINT needs the extra otel, which is not installed") from error
     return to_collector(settings.otlp_endpoint)
+
+
+def _front(settings: Settings) -> BaseRoute:
+    """What is found at /, and at every path that is nobody's."""
+    if settings.spa_dir is None:
+        return Route("/", _to_graphiql)
+    return Mount("/", SinglePage(settings.spa_dir, settings.spa_policy))
 
 
 async def _to_graphiql(_request: Request) -> Response:
