@@ -169,6 +169,7 @@ async def fetch(
     query: Query,
     parameters: dict[str, Any] | None = None,
     scope: Scope = EVERYTHING,
+    /,
     **parts: str,
 ) -> list[asyncpg.Record]:
     """The rows of a query over a connection at hand, counted in the operation's statement log."""

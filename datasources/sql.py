@@ -39,7 +39,7 @@ class Query:
         self._compiled = lru_cache(_COMPILED)(self._compile)
 
     def bind(
-        self, parameters: Mapping[str, object], scope: Scope = EVERYTHING, **parts: str
+        self, parameters: Mapping[str, object], scope: Scope = EVERYTHING, /, **parts: str
     ) -> tuple[str, list[object]]:
         """The statement with `$n` placeholders, and its arguments in that order; None means not given.
 
