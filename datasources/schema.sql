@@ -368,6 +368,8 @@ CREATE INDEX jobs_by_workflow_completed_at ON monitor.jobs USING btree (workflow
 
 CREATE INDEX jobs_by_workflow_duration ON monitor.jobs USING btree (workflow_id, COALESCE(duration_ms, ('-1'::integer)::double precision), job_id);
 
+CREATE INDEX jobs_by_workflow_environment ON monitor.jobs USING btree (workflow_id, environment, created_at, job_id);
+
 CREATE INDEX jobs_running ON monitor.jobs USING btree (robot_id, claimed_at, job_id) WHERE (status = 'claimed'::text);
 
 CREATE INDEX jobs_search_error ON monitor.jobs USING gin (error_message monitor.gin_trgm_ops) WHERE (error_message IS NOT NULL);

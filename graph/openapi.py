@@ -84,6 +84,15 @@ _PROBLEMS = {
     503: "The database cannot be reached right now.",
     504: "It took longer than it may.",
 }
+_CREDENTIALS = {
+    "bearer": {
+        "type": "http",
+        "scheme": "bearer",
+        "bearerFormat": "JWT",
+        "description": "A token, or an API key. A server that is open to its own machine asks for none.",
+    },
+    "key": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "An API key."},
+}
 _PROBLEM = {
     "type": "object",
     "description": "What went wrong, as RFC 9457 has it.",
@@ -106,9 +115,11 @@ def openapi(schema: GraphQLSchema, version: str) -> dict[str, Any]:
     return {
         "openapi": "3.1.0",
         "info": {"title": "CasareRPA monitoring API", "version": version, "description": _ABOUT},
+        "security": [{}, *({name: []} for name in _CREDENTIALS)],
         "paths": {ROOT + resource.path: {"get": _operation(resource)} for resource in RESOURCES},
         "components": {
-            "schemas": {**{resource.operation: shapes.body(resource) for resource in RESOURCES}, "Problem": _PROBLEM}
+            "securitySchemes": _CREDENTIALS,
+            "schemas": {**{resource.operation: shapes.body(resource) for resource in RESOURCES}, "Problem": _PROBLEM},
         },
     }
 

@@ -182,7 +182,7 @@ def spoken(server, lines: str, body: bytes) -> bytes:
     """The answer to a request that no client library would send."""
     url = urlsplit(server.url)
     with socket.create_connection((url.hostname, url.port), timeout=10) as connection:
-        head = f"POST /graphql HTTP/1.1\r\nHost: here\r\nContent-Type: {JSON}\r\n{lines}\r\n\r\n"
+        head = f"POST /graphql HTTP/1.1\r\nHost: localhost\r\nContent-Type: {JSON}\r\n{lines}\r\n\r\n"
         connection.sendall(head.encode() + body)
         return b"".join(iter(lambda: connection.recv(65_536), b""))
 

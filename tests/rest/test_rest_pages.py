@@ -62,7 +62,7 @@ def test_an_answer_has_the_declared_shape(small_fleet: Graph, path: str) -> None
 def test_what_can_go_wrong_is_declared_where_it_can() -> None:
     for resource in RESOURCES:
         declared = set(OPERATIONS[ROOT + resource.path]["responses"])
-        expected = {"200", "304", "500", "503", "504"}
+        expected = {"200", "304", "401", "403", "429", "500", "503", "504"}
         expected |= {"422"} if resource.parameters else set()
         expected |= {"404"} if resource.item else set()
         assert declared == expected
