@@ -17,8 +17,9 @@ PATIENCE = 10.0
 
 def token_of(name: str = "ann", *roles: str, seconds: float = 3600, **more: Any) -> str:
     """A token of somebody, a viewer unless it says otherwise."""
-    now = time.time()
-    return signed(claims(sub=name, roles=list(roles or ("viewer",)), iat=now, exp=now + seconds, **more))
+    expires = time.time() + seconds
+    issued = expires - max(seconds, 3600)
+    return signed(claims(sub=name, roles=list(roles or ("viewer",)), iat=issued, exp=expires, **more))
 
 
 def say(client: ClientConnection, kind: str, payload: Any = None, **more: Any) -> None:
