@@ -12,9 +12,9 @@ SETTINGS = {"jwt_secret": SECRET, "rate_limits": "off", "max_query_cost": 10_000
 
 
 def token(role: str, environments: Iterable[str] | None = None) -> str:
-    """The token of somebody with a role and a scope."""
+    """The token of somebody with a role, or several with spaces between them, and a scope."""
     now = int(time.time())
-    claims = {"sub": f"some {role}", "iat": now, "exp": now + 3600, "roles": [role]}
+    claims = {"sub": f"some {role}", "iat": now, "exp": now + 3600, "roles": role.split()}
     if environments is not None:
         claims["environments"] = sorted(environments)
     return jwt.encode(claims, SECRET, algorithm="HS256")

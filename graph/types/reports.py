@@ -20,7 +20,9 @@ from datasources.statuses import JobStatus, NodeStatus, RobotStatus
 from graph.context import Info
 from graph.types.jobs import Job
 from graph.types.robots import Robot
+from graph.types.roles import requires
 from graph.types.scalars import described_enum
+from graph.viewer import Role
 
 described_enum(
     ReportOutcome,
@@ -232,7 +234,11 @@ class _Many(_Any):
 class RegisterRobotResult(_Single):
     """An answer; its root is a ReportOf."""
 
-    @strawberry.field(graphql_type=Robot | None, description="The robot as it stands now; null if it is not known.")
+    @strawberry.field(
+        directives=requires(Role.VIEWER),
+        graphql_type=Robot | None,
+        description="The robot as it stands now; null if it is not known. Who only reports leaves it out.",
+    )
     @staticmethod
     async def robot(report: strawberry.Parent[ReportOf], info: Info) -> RobotRow | None:
         return await info.context.loaders.robots.load(report.key)
@@ -247,7 +253,11 @@ class ReportHeartbeatsResult(_Many):
 class ReportJobResult(_Single):
     """An answer; its root is a ReportOf."""
 
-    @strawberry.field(graphql_type=Job | None, description="The job as it stands now; null if it is not known.")
+    @strawberry.field(
+        directives=requires(Role.VIEWER),
+        graphql_type=Job | None,
+        description="The job as it stands now; null if it is not known. Who only reports leaves it out.",
+    )
     @staticmethod
     async def job(report: strawberry.Parent[ReportOf], info: Info) -> JobRow | None:
         return await info.context.loaders.jobs.load(report.key)
@@ -257,7 +267,11 @@ class ReportJobResult(_Single):
 class ReportNodeExecutionsResult(_Many):
     """An answer; its root is a ReportOf."""
 
-    @strawberry.field(graphql_type=Job | None, description="The job as it stands now; null if it is not known.")
+    @strawberry.field(
+        directives=requires(Role.VIEWER),
+        graphql_type=Job | None,
+        description="The job as it stands now; null if it is not known. Who only reports leaves it out.",
+    )
     @staticmethod
     async def job(report: strawberry.Parent[ReportOf], info: Info) -> JobRow | None:
         return await info.context.loaders.jobs.load(report.key)

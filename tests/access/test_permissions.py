@@ -1,7 +1,7 @@
 """Who may ask what: declared in the schema, and kept."""
 
 import pytest
-from graphql import GraphQLSchema
+from graphql import GraphQLInterfaceType, GraphQLObjectType, GraphQLSchema, get_named_type
 
 from graph.schema import build_schema, core
 from graph.types.roles import required_roles
@@ -24,6 +24,29 @@ def test_every_root_field_says_which_role_it_asks_for(schema: GraphQLSchema) -> 
 def test_reports_are_for_robots(schema: GraphQLSchema) -> None:
     roles = {role for (type_, _), role in required_roles(schema).items() if type_ == "Mutation"}
     assert roles == {Role.ROBOT}
+
+
+def test_who_only_reports_is_led_to_no_robot_or_job_by_any_path(schema: GraphQLSchema) -> None:
+    asked, robot = required_roles(schema), Viewer("robot", frozenset({Role.ROBOT}))
+    assert schema.query_type is not None
+    assert schema.mutation_type is not None
+    assert schema.subscription_type is not None
+    waiting: list[GraphQLObjectType | GraphQLInterfaceType] = [
+        schema.query_type,
+        schema.mutation_type,
+        schema.subscription_type,
+    ]
+    reached: set[str] = set()
+    while waiting:
+        type_ = waiting.pop()
+        for name, field in type_.fields.items():
+            led = get_named_type(field.type)
+            allowed = robot.may(asked.get((type_.name, name), Role.ANONYMOUS))
+            if allowed and isinstance(led, GraphQLObjectType | GraphQLInterfaceType) and led.name not in reached:
+                reached.add(led.name)
+                waiting.append(led)
+    shown = {"Viewer", "RateLimit", "Refusal"}
+    assert {name for name in reached if not name.endswith("Result")} == shown
 
 
 @pytest.mark.parametrize("role", LADDER)

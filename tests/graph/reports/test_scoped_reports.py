@@ -8,6 +8,7 @@ from sighted import SETTINGS, bearing
 
 JOB = REPORTING.replace("rawStatus", "rawStatus environment")
 OURS, THEIRS = "open", "secret"
+STEP = {"position": 0, "nodeId": "n", "nodeType": "step", "status": "RUNNING"}
 
 
 @pytest.fixture
@@ -20,12 +21,14 @@ def graph(serve):
         yield graph
 
 
-def said(graph: Graph, mutation: str, report, scope=(OURS,), role="robot"):
-    response = graph.http.post(
-        "/graphql", json={"query": mutation, "variables": {"input": report}}, headers=bearing(role, scope)
-    )
-    [answer] = Reply(response).data.values()
+def said(graph: Graph, mutation: str, report, scope=(OURS,), role="robot viewer"):
+    [answer] = Reply(sent(graph, mutation, report, scope, role)).data.values()
     return answer
+
+
+def sent(graph: Graph, mutation: str, report, scope, role):
+    body = {"query": mutation, "variables": {"input": report}}
+    return graph.http.post("/graphql", json=body, headers=bearing(role, scope))
 
 
 def robot(robot_id, environment=OURS, **words):
@@ -83,8 +86,7 @@ def test_whether_an_id_is_taken_outside_does_not_show_where_the_environment_is_n
 
 
 def test_steps_of_a_job_outside_are_as_those_of_no_job(graph):
-    step = {"position": 0, "nodeId": "n", "nodeType": "step", "status": "RUNNING"}
-    answers = [said(graph, STEPS, {"jobId": name, "nodes": [step]}) for name in ("secret-job", "unknown-job")]
+    answers = [said(graph, STEPS, {"jobId": name, "nodes": [STEP]}) for name in ("secret-job", "unknown-job")]
     assert [answer["refused"][0]["code"] for answer in answers] == ["UNKNOWN_JOB", "UNKNOWN_JOB"]
     assert [answer["job"] for answer in answers] == [None, None]
     assert graph.sql("SELECT count(*) FROM monitor.node_executions")[0][0] == 0
@@ -117,9 +119,27 @@ def test_a_robot_without_an_environment_reports_nothing(graph):
     assert refused(said(graph, REGISTER, robot("new"), scope=()))[0] == "OUTSIDE_SCOPE"
 
 
-def test_a_robot_is_not_shown_what_errors_said(graph):
+def test_who_reports_and_looks_is_not_shown_what_errors_said(graph):
     failed = job("new", status="FAILED", errorType="E", errorMessage="account 4711")
     query = JOB.replace("errorType", "errorType errorMessage")
     assert said(graph, query, failed)["job"] is not None
     assert said(graph, query, failed)["job"]["errorMessage"] is None
     assert said(graph, query, failed, role="admin")["job"]["errorMessage"] == "account 4711"
+
+
+@pytest.mark.parametrize("scope", [None, (OURS,)])
+@pytest.mark.parametrize(
+    ("mutation", "report", "field"),
+    [
+        (REGISTER, robot("new"), "RegisterRobotResult.robot"),
+        (JOB, job("new"), "ReportJobResult.job"),
+        (STEPS, {"jobId": "open-job", "nodes": [STEP]}, "ReportNodeExecutionsResult.job"),
+    ],
+)
+def test_who_only_reports_cannot_look_through_the_answer(graph, mutation, report, field, scope):
+    response = sent(graph, mutation, report, scope, "robot")
+    [error] = response.json()["errors"]
+    assert (response.status_code, error["extensions"]["code"]) == (403, "FORBIDDEN")
+    assert field in error["message"]
+    assert graph.sql("SELECT count(*) FROM monitor.robots WHERE robot_id = 'new'")[0][0] == 0
+    assert graph.sql("SELECT count(*) FROM monitor.jobs WHERE job_id = 'new'")[0][0] == 0
