@@ -6,13 +6,16 @@ request that only brings other values is weighed in microseconds.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import ceil
 from typing import Any
 
 from graphql import (
     FieldNode,
+    GraphQLArgument,
     GraphQLField,
+    GraphQLInputObjectType,
     GraphQLNamedType,
     GraphQLSchema,
     Undefined,
@@ -28,8 +31,7 @@ from graphql import (
 OBJECT = 5  # in plain fields: an object is built, and often waited for
 
 _SIZES = ("last", "first", "ids", "input")  # arguments that say how much there is; the first one that is given counts
-_PAGE = 100  # a longer default is a bound that is hardly ever reached
-_USUAL = 20
+_PAGE = 100  # a longer default is a bound that is hardly ever reached, and what is read beyond has one of its own
 _LONGEST = 1000  # a list that is asked to be longer is refused by its resolver, in better words
 _SHORT = 10  # a list that has no size: of types' fields, of kinds of errors
 
@@ -52,17 +54,20 @@ class Sum:
         return self.fixed + sum(count * pages[page] for page, count in self.pages.items())
 
 
+Size = Callable[[object], int]  # how long the value of an argument makes a list
+
+
 @dataclass(frozen=True, slots=True)
 class Length:
     """How long a list is: as the first of these variables says that has a value, or else."""
 
-    variables: tuple[str, ...]
+    variables: tuple[tuple[str, Size], ...]
     otherwise: int
 
     def known(self, variables: Mapping[str, Any]) -> int:
         """The length with these variables."""
-        sizes = (variables[name] for name in self.variables if variables.get(name) is not None)
-        return _bounded(next(sizes, self.otherwise))
+        sizes = (size(variables[name]) for name, size in self.variables if variables.get(name) is not None)
+        return next(sizes, self.otherwise)
 
 
 class Pages:
@@ -93,19 +98,19 @@ class Pages:
 
     def _length(self, node: FieldNode, definition: GraphQLField, parent: GraphQLNamedType) -> Length:
         given = {argument.name.value: argument.value for argument in node.arguments or ()}
-        variables: list[str] = []
+        variables: list[tuple[str, Size]] = []
         for name in _SIZES:
-            if name not in definition.args:
+            argument = definition.args.get(name)
+            if argument is None or (size := _size_of(argument)) is None:
                 continue
             value = given.get(name)
             if isinstance(value, VariableNode):
-                variables.append(value.name.value)
-            elif value is not None and (size := value_from_ast_untyped(value)) is not None:
-                return Length(tuple(variables), _bounded(size))
-            default = definition.args[name].default_value
-            if default is not Undefined and default is not None:
-                return Length(tuple(variables), default if default <= _PAGE else _USUAL)
-        return Length(tuple(variables), self._unsized(definition, parent))
+                variables.append((value.name.value, size))
+            elif value is not None and (known := value_from_ast_untyped(value)) is not None:
+                return Length(tuple(variables), size(known))
+            if argument.default_value is not Undefined and argument.default_value is not None:
+                return Length(tuple(variables), min(argument.default_value, _PAGE))
+        return Length(tuple(variables), _LONGEST if variables else self._unsized(definition, parent))
 
     def _unsized(self, definition: GraphQLField, parent: GraphQLNamedType) -> int:
         if not is_list_type(get_nullable_type(definition.type)) or is_leaf_type(get_named_type(definition.type)):
@@ -115,8 +120,21 @@ class Pages:
         return 1 if parent.name.endswith("Connection") else _SHORT
 
 
-def _bounded(size: object) -> int:
-    """A size as it may count, whatever it is."""
-    if isinstance(size, list):
-        return len(size)
-    return min(max(size, 1), _LONGEST) if isinstance(size, int) else 1
+def _size_of(argument: GraphQLArgument) -> Size | None:
+    if is_list_type(get_nullable_type(argument.type)):
+        return _items
+    return None if isinstance(get_named_type(argument.type), GraphQLInputObjectType) else _number
+
+
+def _items(value: object) -> int:
+    """How many a list has; what is no list stands for a list of itself."""
+    return min(len(value), _LONGEST) if isinstance(value, list) else 1
+
+
+def _number(value: object) -> int:
+    """A number as it may count, 100.0 as 100; what is none will be refused, and counts as the most until then."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return _LONGEST
+    if value < 1:
+        return 1
+    return ceil(value) if value < _LONGEST else _LONGEST

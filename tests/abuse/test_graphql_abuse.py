@@ -120,6 +120,11 @@ DOCUMENTS: dict[str, tuple[str, set[str]]] = {
 }
 VARIABLES: dict[str, tuple[str, dict[str, Any], set[str]]] = {
     "pages whose size is a variable": (f"query ($n: Int!) {{ {PAGES.replace('SIZE', '$n')} }}", {"n": 100}, COSTLY),
+    "pages whose size is a number with a point": (
+        f"query ($n: Int!) {{ {PAGES.replace('SIZE', '$n')} }}",
+        {"n": 100.0},
+        COSTLY,
+    ),
     "a page beyond all numbers": ("query ($n: Int!) { jobs(first: $n) { totalCount } }", {"n": 2**40}, MISUSED),
     "a list of a hundred thousand": (
         "query ($ids: [ID!]!) { nodes(ids: $ids) { id } }",

@@ -10,6 +10,8 @@ from graphql import (
     FieldNode,
     FragmentDefinitionNode,
     FragmentSpreadNode,
+    GraphQLError,
+    GraphQLInt,
     OperationDefinitionNode,
     SelectionSetNode,
     VariableNode,
@@ -18,7 +20,7 @@ from graphql import (
     parse,
     value_from_ast_untyped,
 )
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from datasources.settings import Settings
@@ -179,11 +181,37 @@ def test_a_document_that_is_invalid_can_be_judged(text: str) -> None:
         assert judgement.cost({"a": {"no": "number"}}) >= 0
 
 
-@pytest.mark.parametrize("variables", [{"n": None}, {"n": "x"}, {"n": [1, 2]}, {"n": -5}, {"n": True}, {}])
-def test_a_size_may_be_anything_and_costs_something(variables: dict[str, Any]) -> None:
-    document = parse("query ($n: Int) { jobs(first: $n) { nodes { jobId } } }")
+@given(st.one_of(st.integers(), st.floats(), st.booleans(), st.text(), st.none(), st.lists(st.integers())))
+@example(100.0)
+@example(1000.0)
+@example(True)
+@settings(deadline=None)
+def test_whatever_graphql_takes_for_a_number_counts_as_that_number_and_anything_else_as_the_most(sent: Any) -> None:
+    document = parse("query ($n: Int!) { jobs(first: $n) { nodes { jobId } } }")
     [judgement] = Judge(SCHEMA, PATIENT, ROLES).judge(document).values()
-    assert 5 < judgement.cost(variables) <= 5 + 50 * 6
+    cost = judgement.cost({"n": sent})
+    try:
+        number = GraphQLInt.coerce_input_value(sent)
+    except GraphQLError:
+        refused_anyhow = isinstance(sent, int | float) and not isinstance(sent, bool)
+        assert cost >= 5 + 6 if refused_anyhow or sent is None else cost == 5 + 1000 * 6
+    else:
+        assert cost == 5 + min(max(number, 1), 1000) * 6
+
+
+@pytest.mark.parametrize(
+    ("ids", "length"), [([], 0), (["x"] * 7, 7), (["x"] * 5000, 1000), ("x", 1), (9, 1), (None, 1000)]
+)
+def test_a_list_counts_as_its_items_and_an_item_as_a_list_of_itself(ids: Any, length: int) -> None:
+    document = parse("query ($ids: [ID!]!) { nodes(ids: $ids) { id } }")
+    [judgement] = Judge(SCHEMA, PATIENT, ROLES).judge(document).values()
+    assert judgement.cost({"ids": ids}) == 5 + length
+
+
+def test_a_long_default_counts_as_a_hundred() -> None:
+    document = parse("{ jobs(first: 3) { nodes { nodeExecutions { nodeId } } } }")
+    [judgement] = Judge(SCHEMA, PATIENT, ROLES).judge(document).values()
+    assert judgement.cost({}) == 5 + 3 * (5 + 5 + 100)
 
 
 def test_a_size_that_is_left_to_its_default_counts_as_that() -> None:
