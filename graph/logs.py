@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import warnings
 from datetime import UTC, datetime
 from typing import Any
 
@@ -21,6 +22,8 @@ _KNOWN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "co
 
 def configure(settings: Settings) -> None:
     """Make all of this process log alike, uvicorn included."""
+    # An operation that is cancelled leaves what graphql-core has not begun: nothing is lost with it.
+    warnings.filterwarnings("ignore", r"coroutine '(Executor|GraphQLCoreConverter)\.", RuntimeWarning)
     as_json = settings.log_format == "json" or (settings.log_format == "auto" and not sys.stderr.isatty())
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines() if as_json else TextLines())
