@@ -74,6 +74,7 @@ def test_without_the_secret_no_token_is_minted() -> None:
     assert "CASARE_JWT_SECRET is not set" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_key_is_made_shown_once_listed_and_revoked(dsn: str) -> None:
     made = run("keys", "create", "--name", "robot-7", "--role", "robot", "--env", "a", "--ttl", "90d", DATABASE_URL=dsn)
     assert made.returncode == 0
@@ -90,6 +91,7 @@ def test_a_key_is_made_shown_once_listed_and_revoked(dsn: str) -> None:
     assert f"{key_id}  robot-7  robot  a             revoked" in run("keys", "list", DATABASE_URL=dsn).stdout
 
 
+@pytest.mark.slow
 async def test_what_admins_do_with_keys_stands_in_the_audit_without_the_key(dsn: str) -> None:
     made = run("keys", "create", "--name", "m", "--role", "viewer", "--never-expires", DATABASE_URL=dsn)
     run("keys", "revoke", made.stdout.split("_")[1], DATABASE_URL=dsn)

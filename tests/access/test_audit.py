@@ -166,6 +166,7 @@ async def test_text_from_outside_is_short_and_printable(dsn):
     assert row.detail == r"\ud800"
 
 
+@pytest.mark.slow
 def test_a_refused_operation_stands_in_the_audit_and_the_command_shows_it(dsn):
     with serving(dsn, max_query_cost=100) as graph:
         refused = graph.ask("{ jobs(first: 100) { nodes { jobId workflowName } } }")
@@ -178,6 +179,7 @@ def test_a_refused_operation_stands_in_the_audit_and_the_command_shows_it(dsn):
     assert "jobId" not in shown.stdout
 
 
+@pytest.mark.slow
 def test_what_admins_do_stands_in_the_audit(empty_dsn):
     assert run("migrate", DATABASE_URL=empty_dsn).returncode == 0
     assert run("seed", "--robots", "1", "--jobs", "10", "--days", "1", DATABASE_URL=empty_dsn).returncode == 0
