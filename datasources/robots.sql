@@ -1,13 +1,14 @@
 -- name: columns
 r.robot_id, r.hostname, r.environment, {status} AS status, r.capabilities, r.cpu_percent, r.memory_mb,
 r.memory_percent, r.last_heartbeat, r.registered_at,
+-- Of a job that nobody has told of yet there is the id that a heartbeat named; not within a scope, where who sees such
+-- ids could tell those that are taken outside by their absence.
 coalesce(
     (SELECT j.job_id FROM monitor.jobs j WHERE j.robot_id = r.robot_id AND j.status = 'claimed'
-     ORDER BY j.claimed_at DESC, j.job_id DESC LIMIT 1),
-    (SELECT r.reported_job_id WHERE NOT EXISTS (
-        SELECT FROM monitor.jobs j /* unscoped: the id of a job outside is none that nobody knows */
-        WHERE j.job_id = r.reported_job_id
-    ))
+     ORDER BY j.claimed_at DESC, j.job_id DESC LIMIT 1)
+    , (SELECT r.reported_job_id WHERE NOT EXISTS (                                          --? !scope
+        SELECT FROM monitor.jobs j WHERE j.job_id = r.reported_job_id                       --? !scope
+    ))                                                                                      --? !scope
 ) AS current_job_id
 
 -- name: status
@@ -63,10 +64,7 @@ GROUP BY j.robot_id
 -- The newest heartbeats of each robot, newest first.
 SELECT h.robot_id, h.at, h.status, h.cpu_percent, h.memory_mb, h.memory_percent,
        h.job_id                                                                             --? !scope
-       (SELECT h.job_id WHERE NOT EXISTS (                                                  --? scope
-           SELECT FROM monitor.jobs j /* unscoped: the id of a job outside is not told */   --? scope
-           WHERE j.job_id = h.job_id AND j.environment <> ALL(:scope::text[])               --? scope
-       )) AS job_id                                                                         --? scope
+       (SELECT j.job_id FROM monitor.jobs j WHERE j.job_id = h.job_id) AS job_id            --? scope
 FROM unnest(:robot_ids::text[]) AS parent (key)
 CROSS JOIN LATERAL (
     SELECT * FROM monitor.heartbeats h WHERE h.robot_id = parent.key ORDER BY h.at DESC LIMIT :last

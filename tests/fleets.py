@@ -105,7 +105,7 @@ def fleets(draw: st.DrawFn) -> Rows:
             "robot_id": robot["robot_id"],
             "at": MORNING - timedelta(minutes=minutes),
             "status": "busy",
-            "job_id": draw(_maybe(st.sampled_from(JOBS))),
+            "job_id": draw(_maybe(st.sampled_from([*JOBS, "j-unheard-of"]))),
         }
         for robot in robots
         for minutes in range(draw(st.integers(0, 2)))
@@ -144,12 +144,11 @@ SCOPES = st.lists(_environments, unique=True, max_size=3).map(frozenset)
 def within(rows: Rows, scope: frozenset[str], *, masked: bool) -> Rows:
     """The same fleet where nothing outside the scope has ever been.
 
-    What is inside may name a robot outside, which is then one that never registered; the id of a job that exists
-    outside is not told by robots and their heartbeats, and what errors said not to those who may not see it.
+    What is inside may name a robot outside, which is then one that never registered; robots and their heartbeats tell
+    the ids of jobs inside only, and what errors said is not told to those who may not see it.
     """
     robots = {row["robot_id"] for row in rows["robots"] if row["environment"] in scope}
     jobs = {row["job_id"] for row in rows["jobs"] if row["environment"] in scope}
-    outside = {row["job_id"] for row in rows["jobs"]} - jobs
 
     def seen(table: str, row: dict[str, Any]) -> bool:
         if table in {"node_executions", "healing_events"}:
@@ -157,7 +156,7 @@ def within(rows: Rows, scope: frozenset[str], *, masked: bool) -> Rows:
         return row["robot_id"] in robots if table == "heartbeats" else row["environment"] in scope
 
     def shown(row: dict[str, Any]) -> dict[str, Any]:
-        hidden = dict.fromkeys(name for name in ("reported_job_id", "job_id") if row.get(name) in outside)
+        hidden = dict.fromkeys(name for name in ("reported_job_id", "job_id") if row.get(name) not in {None, *jobs})
         if "kind" in row:  # a transition within the scope names its job, wherever that is now
             hidden = {}
         return row | hidden | ({"error_message": None} if masked and "error_message" in row else {})

@@ -23,7 +23,9 @@ class RobotStatusUpdate:
     cpu_percent: float | None = strawberry.field(description="Its processor use, in percent of one core.")
     memory_mb: float | None = strawberry.field(description="Its memory, in megabytes.")
     memory_percent: float | None = strawberry.field(description="Its memory, in percent of the machine's.")
-    current_job_id: strawberry.ID | None = strawberry.field(description="Id of the job it runs; null if none.")
+    current_job_id: strawberry.ID | None = strawberry.field(
+        description="Id of the job it runs; null if none. Who sees some environments only is told of jobs known there."
+    )
 
     @strawberry.field(description="When it was heard of last.")
     @staticmethod

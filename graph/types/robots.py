@@ -53,7 +53,9 @@ class RobotHeartbeat:
     cpu_percent: float | None = strawberry.field(description="Its processor use, in percent of one core.")
     memory_mb: float | None = strawberry.field(description="Its memory, in megabytes.")
     memory_percent: float | None = strawberry.field(description="Its memory, in percent of the machine's.")
-    job_id: strawberry.ID | None = strawberry.field(description="The job it said it ran.")
+    job_id: strawberry.ID | None = strawberry.field(
+        description="The job it said it ran. Who sees some environments only is told of jobs known there."
+    )
 
 
 @strawberry.type(description="A process that runs jobs.")
@@ -71,7 +73,9 @@ class Robot(Node):
     memory_percent: float | None = strawberry.field(description="Its memory, in percent of the machine's.")
     last_heartbeat: datetime | None = strawberry.field(description="Its last sign of life; null before the first.")
     registered_at: datetime = strawberry.field(description="When it first presented itself.")
-    current_job_id: strawberry.ID | None = strawberry.field(description="Id of the job it runs; null if none.")
+    current_job_id: strawberry.ID | None = strawberry.field(
+        description="Id of the job it runs; null if none. Who sees some environments only is told of jobs known there."
+    )
     capabilities: list[str] = strawberry.field(description="What it can do, in its operators' words.")
 
     @classmethod

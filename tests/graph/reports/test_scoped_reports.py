@@ -108,6 +108,16 @@ def test_a_heartbeat_moves_no_job_outside(graph):
     )
 
 
+def test_a_job_outside_that_a_heartbeat_names_reads_as_one_that_nobody_knows(graph):
+    asked = '{ robot(robotId: "open-robot") { currentJobId currentJob { jobId } heartbeats(last: 1) { jobId } } }'
+    answers = []
+    for name in ("secret-job", "unknown-job", "open-job"):
+        said(graph, BEAT, [heartbeat("open-robot", currentJobId=name)])
+        answers.append(graph.http.post("/graphql", json={"query": asked}, headers=bearing("viewer", (OURS,))).json())
+    assert answers[0] == answers[1]
+    assert answers[2]["data"]["robot"]["heartbeats"] == [{"jobId": "open-job"}]
+
+
 def test_whose_queue_manager_it_is_outside_is_not_told(graph):
     said(graph, REGISTER, robot("secret-robot", THEIRS, queueManagerId="q"), scope=None)
     code, message = refused(said(graph, REGISTER, robot("new", queueManagerId="q")))
