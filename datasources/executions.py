@@ -10,7 +10,13 @@ from datasources.postgres import Database
 from datasources.sql import queries
 from datasources.statuses import NodeStatus
 
+MOST_AT_ONCE = 20_000  # steps of all jobs that are asked for together
+
 _SQL = queries("executions")
+
+
+class TooManySteps(Exception):
+    """The jobs have more steps together than are read at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +51,13 @@ class NodeExecutionRow:
 async def executions_by_job(
     database: Database, job_ids: Sequence[str], limit: int, after: int = -1
 ) -> Mapping[str, list[NodeExecutionRow]]:
-    """The first `limit` steps of each job after a position; a job without steps is missing."""
+    """The first `limit` steps of each job after a position; a job without steps is missing. Raises TooManySteps."""
     records = await database.fetch(
-        _SQL["executions_by_job"], {"job_ids": list(job_ids), "limit": limit, "after": after}
+        _SQL["executions_by_job"],
+        {"job_ids": list(job_ids), "limit": limit, "after": after, "most": MOST_AT_ONCE + 1},
     )
+    if len(records) > MOST_AT_ONCE:
+        raise TooManySteps
     steps: dict[str, list[NodeExecutionRow]] = {}
     for record in records:
         steps.setdefault(record[0], []).append(NodeExecutionRow.of(record))

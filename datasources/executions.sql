@@ -1,15 +1,19 @@
 -- name: executions_by_job
--- The steps of each job in their order, from a position on.
+-- The steps of each job in their order, from a position on; no more than `most` of all of them.
 SELECT n.job_id, n.position, n.node_id, n.node_type, n.status, n.started_at, n.completed_at, n.duration_ms,
        n.error_type,
        n.error_message,                                                                     --? !masked
        NULL::text AS error_message,                                                         --? masked
        n.retry_count
-FROM unnest(:job_ids::text[]) AS parent (key)
-CROSS JOIN LATERAL (
-    SELECT * FROM monitor.node_executions n
-    WHERE n.job_id = parent.key AND n.position > :after
-    ORDER BY n.position
-    LIMIT :limit
+FROM (
+    SELECT step.*
+    FROM unnest(:job_ids::text[]) AS parent (key)
+    CROSS JOIN LATERAL (
+        SELECT * FROM monitor.node_executions n
+        WHERE n.job_id = parent.key AND n.position > :after
+        ORDER BY n.position
+        LIMIT :limit
+    ) step
+    LIMIT :most
 ) n
 ORDER BY n.job_id, n.position

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 
 from aiodataloader import DataLoader
 
-from datasources.executions import NodeExecutionRow, executions_by_job
+from datasources.executions import MOST_AT_ONCE, NodeExecutionRow, TooManySteps, executions_by_job
 from datasources.postgres import Database
+from graph.errors import ClientError
 from graph.loaders.batching import by_group
 
 
@@ -16,6 +17,13 @@ def executions_loader(database: Database) -> DataLoader[tuple[str, tuple[int, in
 
     async def fetch(part: tuple[int, int], job_ids: list[str]) -> Mapping[str, list[NodeExecutionRow]]:
         limit, after = part
-        return await executions_by_job(database, job_ids, limit, after)
+        try:
+            return await executions_by_job(database, job_ids, limit, after)
+        except TooManySteps:
+            message = (
+                f"These {len(job_ids)} jobs have more than {MOST_AT_ONCE:,} steps together: "
+                "ask for fewer jobs, or for fewer steps of each with `first`."
+            )
+            raise ClientError(message, "QUERY_TOO_COMPLEX") from None
 
     return by_group(fetch, lambda _: [])
