@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from datasources.postgres import Connection, Database, fetch
-from datasources.reports.refusals import Refusal, RefusalCode, Reported, ReportOutcome, keep
+from datasources.reports.refusals import Refusal, RefusalCode, Reported, ReportOutcome, keep, unknown_robot
 from datasources.reports.values import Amount, Id, Past, Percent, Word, fault, storable
 from datasources.sql import queries
 from datasources.statuses import RobotStatus
@@ -60,7 +60,7 @@ def _refusal(heartbeat: Heartbeat, wrong: str | None, *, known: bool) -> Refusal
     if wrong is not None:
         return Refusal(RefusalCode.INVALID_VALUE, wrong, key)
     if not known:
-        return Refusal(RefusalCode.UNKNOWN_ROBOT, f"robot {key} is not registered: call registerRobot first", key)
+        return unknown_robot(key, key)
     return None
 
 

@@ -13,20 +13,22 @@ from typing import Any, assert_never
 
 import orjson
 
-from datasources.postgres import Database, fetch
+from datasources.postgres import Connection, Database, fetch
 from datasources.reports.refusals import (
     REPORTED,
     Refusal,
     RefusalCode,
     Reported,
     ReportOutcome,
+    environment_of_robot,
     outside,
     owned,
     refused,
-    robot_outside,
+    unknown_robot,
 )
 from datasources.reports.times import disorder, settle
 from datasources.reports.values import Count, Id, Number, Past, Percent, Text, Word, fault, storable
+from datasources.scope import Scope
 from datasources.sql import queries
 from datasources.statuses import JobStatus
 
@@ -64,9 +66,8 @@ async def report_job(database: Database, report: JobReport, now: datetime) -> Re
         wrong = fault(report, now) or _untimely(report) or disorder(_job(report, None, now), _TIMES)
         if wrong is not None:
             return await refused(connection, Refusal(RefusalCode.INVALID_VALUE, wrong, storable(report.job_id)))
-        named_outside = report.environment is not None and not scope.sees(report.environment)
-        if named_outside or await robot_outside(connection, report.robot_id, scope):
-            return await refused(connection, outside("job", report.job_id, scope))
+        if (refusal := await _beyond(connection, report, scope)) is not None:
+            return await refused(connection, refusal)
         fresh = _job(report, None, now)
         new = scope.sees(fresh["environment"])
         if new and await fetch(connection, _SQL["insert_job"], {"job": orjson.dumps(fresh).decode()}):
@@ -84,6 +85,17 @@ async def report_job(database: Database, report: JobReport, now: datetime) -> Re
         if job != known:
             await fetch(connection, _SQL["update_job"], {"job": orjson.dumps(job).decode()})
         return Reported(ReportOutcome.UNCHANGED if job == known else ReportOutcome.UPDATED, accepted=1)
+
+
+async def _beyond(connection: Connection, report: JobReport, scope: Scope) -> Refusal | None:
+    """Why nobody with this scope may name the environment or the robot of the report."""
+    if report.environment is not None and not scope.sees(report.environment):
+        return outside("job", report.job_id, scope)
+    if report.robot_id is not None and scope.names is not None:
+        environment = await environment_of_robot(connection, report.robot_id)
+        if environment is None or not scope.sees(environment):
+            return unknown_robot(report.robot_id, report.job_id)
+    return None
 
 
 def _job(report: JobReport, known: dict[str, Any] | None, now: datetime) -> dict[str, Any]:

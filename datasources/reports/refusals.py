@@ -79,15 +79,20 @@ def owned(key: str, source: str) -> Refusal | None:
     return Refusal(RefusalCode.OWNED_BY_SOURCE, f"job {key} is known from {source}, which tells its life", key)
 
 
+def unknown_robot(robot_id: str, key: str) -> Refusal:
+    """Why nothing is told of a robot; within a scope one outside is as one that never registered."""
+    return Refusal(RefusalCode.UNKNOWN_ROBOT, f"robot {robot_id} is not registered: call registerRobot first", key)
+
+
 def outside(what: str, key: str, scope: Scope) -> Refusal:
     """Why somebody may not tell of this: the same words whether it is the environment that lies outside or the id that
-    is taken there, since nobody is to learn what there is outside."""
+    is taken there. That an id is taken shows all the same where the environment lies within: ids of robots and jobs,
+    and names of queue managers, are those of one thing in all environments."""
     message = f"{what} {key} does not lie within your environments, or would leave them: {', '.join(scope.names or ())}"
     return Refusal(RefusalCode.OUTSIDE_SCOPE, message[:_LONGEST_MESSAGE], key)
 
 
-async def robot_outside(connection: Connection, robot_id: str | None, scope: Scope) -> bool:
-    """Whether the robot is known, and to belong to none of the scope's environments."""
-    if robot_id is None or scope.names is None:
-        return False
-    return bool(await fetch(connection, _SQL["robot_outside"], {"robot_id": robot_id, "environments": scope.names}))
+async def environment_of_robot(connection: Connection, robot_id: str) -> str | None:
+    """Where a robot belongs; None if it is not known."""
+    rows = await fetch(connection, _SQL["environment_of_robot"], {"robot_id": robot_id})
+    return str(rows[0]["environment"]) if rows else None

@@ -6,7 +6,15 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 
 from datasources.postgres import Database, fetch
-from datasources.reports.refusals import Refusal, RefusalCode, Reported, ReportOutcome, outside, refused, robot_outside
+from datasources.reports.refusals import (
+    Refusal,
+    RefusalCode,
+    Reported,
+    ReportOutcome,
+    environment_of_robot,
+    outside,
+    refused,
+)
 from datasources.reports.values import Id, Ids, fault, storable
 from datasources.sql import queries
 
@@ -31,7 +39,8 @@ async def register_robot(database: Database, robot: Registration, now: datetime)
         if (wrong := fault(robot, now)) is not None:
             return await refused(connection, Refusal(RefusalCode.INVALID_VALUE, wrong, storable(robot.robot_id)))
         await fetch(connection, _SQL["one_registration_at_a_time"])
-        if not scope.sees(robot.environment) or await robot_outside(connection, robot.robot_id, scope):
+        before = await environment_of_robot(connection, robot.robot_id)
+        if not scope.sees(robot.environment) or not (before is None or scope.sees(before)):
             return await refused(connection, outside("robot", robot.robot_id, scope))
         others = {"queue_manager_id": robot.queue_manager_id, "robot_id": robot.robot_id}
         if holder := await fetch(connection, _SQL["queue_manager_holder"], others):

@@ -38,7 +38,9 @@ described_enum(
     RefusalCode,
     "Why a report was not taken.",
     {
-        RefusalCode.UNKNOWN_ROBOT: "The robot is not registered: call `registerRobot` first.",
+        RefusalCode.UNKNOWN_ROBOT: "The robot is not registered: call `registerRobot` first. To those "
+        "whose credentials are for some environments a robot of another is as one that is not registered, and their "
+        "jobs name robots that are.",
         RefusalCode.UNKNOWN_JOB: "The job is not known: call `reportJob` first.",
         RefusalCode.ILLEGAL_TRANSITION: "It cannot become that from what it is. Within one try things only move "
         "forward: a job is pending, claimed, ended; a step runs, then has ended. A claimed or failed job, or any step, "
@@ -50,10 +52,11 @@ described_enum(
         "more than 65,536, a character that cannot be stored, a number out of its range, a time in the future (beyond "
         "60 seconds), or times that contradict each other or the status.",
         RefusalCode.OWNED_BY_SOURCE: "An attached source tells of this job; robots do not.",
-        RefusalCode.NAME_TAKEN: "Another robot has this queue manager's id.",
+        RefusalCode.NAME_TAKEN: "Another robot has this queue manager's id, in whichever environment: all share "
+        "these ids.",
         RefusalCode.OUTSIDE_SCOPE: "Your credentials are for some environments only, and this does not lie within "
-        "them: the environment it names (`default` if it names none), the robot it names, or whatever has the id "
-        "already.",
+        "them: the environment it names (`default` if it names none), or whatever has the id already, as "
+        "ids are shared by all environments.",
     },
 )
 
@@ -129,7 +132,10 @@ class JobReportInput:
     workflow_id: strawberry.ID = strawberry.field(description="Id of the workflow it runs.")
     status: JobStatus = strawberry.field(description="Where it is in its life.")
     workflow_name: str | None = strawberry.field(default=None, description="Name of the workflow; its id at first.")
-    robot_id: strawberry.ID | None = strawberry.field(default=None, description="The robot that runs it.")
+    robot_id: strawberry.ID | None = strawberry.field(
+        default=None,
+        description="The robot that runs it. Credentials for some environments name one that is registered there.",
+    )
     environment: str | None = strawberry.field(default=None, description="Where it runs; `default` at first.")
     raw_status: str | None = strawberry.field(default=None, description="Its status in the robot's own word.")
     priority: int | None = strawberry.field(default=None, description="Its priority; 0 at first.")

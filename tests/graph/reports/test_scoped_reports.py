@@ -66,7 +66,6 @@ def test_what_lies_within_is_taken(graph):
         pytest.param(JOB, job("secret-job"), id="a job whose id is taken there"),
         pytest.param(JOB, job("secret-job", None), id="a job that lives there"),
         pytest.param(JOB, job("open-job", THEIRS, robotId="open-robot"), id="a job that would leave"),
-        pytest.param(JOB, job("new", robotId="secret-robot"), id="a job of a robot there"),
     ],
 )
 def test_what_lies_outside_is_refused(graph, mutation, report):
@@ -83,6 +82,13 @@ def test_whether_an_id_is_taken_outside_does_not_show_where_the_environment_is_n
     taken = refused(said(graph, JOB, job("secret-job", None)))
     free = refused(said(graph, JOB, job("unknown-job", None)))
     assert taken == (free[0], free[1].replace("unknown-job", "secret-job"))
+
+
+def test_jobs_of_a_robot_outside_are_as_those_of_no_robot(graph):
+    answers = [refused(said(graph, JOB, job("new", robotId=name))) for name in ("secret-robot", "unknown-robot")]
+    assert answers[0][0] == "UNKNOWN_ROBOT"
+    assert answers[1] == (answers[0][0], answers[0][1].replace("secret-robot", "unknown-robot"))
+    assert graph.sql("SELECT count(*) FROM monitor.jobs WHERE job_id = 'new'")[0][0] == 0
 
 
 def test_steps_of_a_job_outside_are_as_those_of_no_job(graph):
