@@ -112,6 +112,10 @@ class Settings(SigningSettings):
     max_query_cost: Annotated[
         int, Field(ge=100, description="most fields of an answer with all its pages full; an object counts as 5")
     ] = 500_000
+    max_subscription_cost: Annotated[
+        int,
+        Field(ge=100, description="the same for one event of a subscription, which is paid for once and told for long"),
+    ] = 20_000
     mask_error_messages: Annotated[
         bool,
         Field(description="whether error messages, as they may hold customers' data, are null for all but operators"),

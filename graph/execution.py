@@ -28,12 +28,16 @@ from datasources.settings import Settings
 from graph.context import Context
 from graph.documents import Documents
 from graph.errors import ClientError, present
+from graph.judgement import TooComplex
 from graph.pace import RateLimited
 from graph.permissions import FORBIDDEN, UNAUTHENTICATED, permit
 from graph.plans import Plans
 from graph.requests import Request
+from graph.variables import count_values
 
 _REFUSAL = 10_000  # what looking at a document costs that is refused: as long as an answer of that size may take
+_LIGHT = 100  # cost of an event up to which all that came at once are executed together
+_HEAVY_AT_ONCE = 20  # of the other events; together they may have as many steps as are read at once
 _NOT_BY_REQUEST = "A subscription is a stream: ask for it over a WebSocket, or with Accept: text/event-stream."
 
 
@@ -95,22 +99,27 @@ class Executor:
     async def answer(self, request: Request, context: Context, *, only_questions: bool = False) -> Answer:
         """The response to a request; raises MutationRefused for a mutation where `only_questions`."""
         try:
-            operation = await self.admit(request, context)
+            operation = await self.admit(self.look(request, context), context)
         except Refused as refused:
             return refused.answer
         if only_questions and operation.type is not OperationType.QUERY:
             raise MutationRefused
         return await self.run(operation, context)
 
-    async def admit(self, request: Request, context: Context) -> Operation:
-        """The operation that a request asks for, paid for; raises Refused."""
+    def look(self, request: Request, context: Context) -> Operation | Refused:
+        """The operation that a request asks for, fit to be executed, or why it is not."""
         try:
-            operation = self.prepare(request, context)
-        except Refused:
+            return self._prepared(request, context)
+        except Refused as refused:
+            return refused
+
+    async def admit(self, found: Operation | Refused, context: Context) -> Operation:
+        """The operation that was found, paid for; raises Refused, which is paid for too."""
+        if isinstance(found, Refused):
             await self._pay(_REFUSAL, context)
-            raise
-        await self._pay(operation.cost, context)
-        return operation
+            raise found
+        await self._pay(found.cost, context)
+        return found
 
     async def run(self, operation: Operation, context: Context) -> Answer:
         """The response to an operation."""
@@ -118,9 +127,9 @@ class Executor:
             return _refused([GraphQLError(_NOT_BY_REQUEST)], "SUBSCRIPTION_NOT_STREAMED", context)
         return await self._execute(operation, context)
 
-    def prepare(self, request: Request, context: Context) -> Operation:
-        """The operation that a request asks for, fit to be executed; raises Refused where it is not."""
+    def _prepared(self, request: Request, context: Context) -> Operation:
         try:
+            count_values(request.variables or {})
             request = self._documents.resolve(request)
             plan = self._plans.of(request.query)
             if plan.document is None or plan.errors:
@@ -133,11 +142,19 @@ class Executor:
             permit(judgement, context.viewer, self._settings)
         except ClientError as refusal:
             raise Refused(_refused([GraphQLError(str(refusal))], refusal.code, context)) from None
+        except TooComplex as error:
+            shown = GraphQLError(str(error), extensions=error.extensions)
+            raise Refused(_refused([shown], "QUERY_TOO_COMPLEX", context)) from None
         cost = judgement.cost(request.variables or {})
-        if cost > (most := self._settings.max_query_cost):
-            raise Refused(_refused([_too_costly(cost, most)], "QUERY_TOO_COMPLEX", context))
+        if cost > (most := self._most(definition.operation)):
+            each = "each event of this" if definition.operation is OperationType.SUBSCRIPTION else "this"
+            raise Refused(_refused([_too_costly(each, cost, most)], "QUERY_TOO_COMPLEX", context))
         self._documents.remember(request)
         return Operation(request, plan.document, definition, cost)
+
+    def _most(self, kind: OperationType) -> int:
+        most = self._settings.max_query_cost
+        return min(most, self._settings.max_subscription_cost) if kind is OperationType.SUBSCRIPTION else most
 
     async def _pay(self, cost: int, context: Context) -> None:
         try:
@@ -163,9 +180,12 @@ class Executor:
         executor = self._stream_executor(operation, context)
         if isinstance(executor, list):
             return [_answer(ExecutionResult(None, executor), context).body for _ in events]
-        return await asyncio.gather(
-            *(self._push(executor.build_per_event_executor(event), context) for event in events)
-        )
+        bodies: list[dict[str, Any]] = []
+        at_once = _HEAVY_AT_ONCE if operation.cost > _LIGHT else max(len(events), 1)
+        for start in range(0, len(events), at_once):
+            each = (executor.build_per_event_executor(event) for event in events[start : start + at_once])
+            bodies += await asyncio.gather(*(self._push(one, context) for one in each))
+        return bodies
 
     async def _push(self, executor: GraphQLExecutor[Any], context: Context) -> dict[str, Any]:
         try:
@@ -220,9 +240,9 @@ def _refused(errors: list[GraphQLError], code: str, context: Context) -> Answer:
     return Answer({"errors": shown}, executed=False)
 
 
-def _too_costly(cost: int, most: int) -> GraphQLError:
+def _too_costly(what: str, cost: int, most: int) -> GraphQLError:
     return GraphQLError(
-        f"With all its pages full this costs {cost:,}, and {most:,} is the most (a field is 1, an object 5): "
+        f"With all its pages full {what} costs {cost:,}, and {most:,} is the most (a field is 1, an object 5): "
         "ask for fewer items of the outer lists, or for fewer fields.",
         extensions={"limit": "cost", "cost": cost, "allowance": most},
     )

@@ -93,7 +93,7 @@ class GraphQLEndpoint:
         else:
             raise HttpError(405, "Use GET or POST.", "METHOD_NOT_ALLOWED", {"Allow": "GET, HEAD, POST"})
         try:
-            if streamed and (stream := self._streamed.choose(asked, request, correlation_id)) is not None:
+            if streamed and (stream := await self._streamed.choose(asked, request, correlation_id)) is not None:
                 return stream
             return self._written(await self._answer(asked, request, correlation_id), asked, request, media_type)
         except ClientGone:
@@ -124,7 +124,7 @@ class GraphQLEndpoint:
         headers = {
             "Content-Type": f"{media_type}; charset=utf-8",
             "Server-Timing": f'sql;desc="{now.statements.count} statements";dur={now.statements.seconds * 1000:.1f}',
-            "Vary": "Accept, Authorization",
+            "Vary": "Accept, Authorization, X-API-Key",
             "Cache-Control": "no-store",
         }
         if status == 401:

@@ -47,18 +47,25 @@ _WORDS = {
     "directives": ("directives", "leave some out"),
     "fragments": ("fragments, written and spread", "use fewer"),
     "repeated fields": ("fields that repeat another", "ask for each once, or under a name of its own"),
+    "values": ("values in its variables", "send them in several requests"),
+    "values in values": ("levels of values in a variable", "nest them less deeply"),
 }
 
 
 class TooComplex(Exception):
-    """A document beyond one of the limits."""
+    """A document, or what comes with it, beyond one of the limits."""
 
     def __init__(self, limit: str, value: int, allowance: int) -> None:
         words, advice = _WORDS[limit]
-        super().__init__(f"The document has {value:,} {words}, and {allowance:,} is the most: {advice}.")
+        super().__init__(f"This has {value:,} {words}, and {allowance:,} is the most: {advice}.")
         self.limit = limit
         self.value = value
         self.allowance = allowance
+
+    @property
+    def extensions(self) -> dict[str, Any]:
+        """What a client's program is told."""
+        return {"limit": self.limit, "value": self.value, "allowance": self.allowance}
 
 
 @dataclass(slots=True)

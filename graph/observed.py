@@ -18,7 +18,7 @@ from datasources.settings import Settings
 from graph.context import Context, ContextOf
 from graph.documents import Documents
 from graph.exchanges import Exchange, OnRefusal, current
-from graph.execution import Answer, Executor, Operation
+from graph.execution import Answer, Executor, Operation, Refused
 from graph.metrics import Metrics
 from graph.operations import Errors, Operations
 from graph.requests import Request
@@ -119,6 +119,7 @@ class ObservedOperations(Operations):
         sink: Sink,
         viewer: Viewer,
         *,
+        found: Operation | Refused | None = None,
         after: str | None = None,
         correlation_id: str | None = None,
     ) -> Errors | None:
@@ -133,7 +134,7 @@ class ObservedOperations(Operations):
         token = current.set(now)
         started = time.perf_counter()
         try:
-            errors = await super().run(request, sink, viewer, after=after, correlation_id=now.id)
+            errors = await super().run(request, sink, viewer, found=found, after=after, correlation_id=now.id)
             now.codes += _codes({"errors": errors or ()})
         finally:
             current.reset(token)

@@ -10,7 +10,7 @@ from graphql import GraphQLError, OperationType
 
 from graph.context import ContextOf
 from graph.errors import present
-from graph.execution import Executor, Refused
+from graph.execution import Executor, Operation, Refused
 from graph.requests import Request
 from graph.shared import Sink
 from graph.streaming import Streams, SubscriptionRefused
@@ -27,14 +27,13 @@ class Operations:
         self._streams = streams
         self._context = context
 
-    def kind(self, request: Request, viewer: Viewer) -> OperationType | None:
-        """What a request asks for, or None where it is refused; raises Refused where its viewer may not ask it."""
-        try:
-            return self._executor.prepare(request, self._context("", viewer)).type
-        except Refused as refused:
-            if refused.forbidden:
-                raise
-            return None
+    def look(self, request: Request, viewer: Viewer, correlation_id: str) -> Operation | Refused:
+        """What a request asks for, or why it may not."""
+        return self._executor.look(request, self._context(correlation_id, viewer))
+
+    async def admit(self, found: Operation | Refused, viewer: Viewer, correlation_id: str) -> Operation:
+        """What was found, paid for; raises Refused."""
+        return await self._executor.admit(found, self._context(correlation_id, viewer))
 
     async def run(
         self,
@@ -42,15 +41,19 @@ class Operations:
         sink: Sink,
         viewer: Viewer,
         *,
+        found: Operation | Refused | None = None,
         after: str | None = None,
         correlation_id: str | None = None,
     ) -> Errors | None:
-        """Run one until it is complete; gives the errors of one that could not begin, or not go on."""
+        """Run one until it is complete; gives the errors of one that could not begin, or not go on.
+
+        `found` is what a look at it has found, where there has been one.
+        """
         context = self._context(correlation_id or uuid.uuid4().hex, viewer)
         try:
-            operation = await self._executor.admit(request, context)
+            operation = await self._executor.admit(found or self._executor.look(request, context), context)
             if operation.type is OperationType.SUBSCRIPTION:
-                await self._streams.subscribe(operation.request, context, sink, after=after)
+                await self._streams.subscribe(operation, context, sink, after=after)
                 return None
             answer = await self._executor.run(operation, context)
         except Refused as refused:

@@ -93,7 +93,7 @@ class Plans:
                 hide_suggestions=self._settings.introspection != "all",
             )
         except TooComplex as error:
-            return _too_complex(str(error), limit=error.limit, value=error.value, allowance=error.allowance)
+            return _too_complex(str(error), **error.extensions)
         except GraphQLError as error:
             if limit := _LIMITS.search(error.message):
                 most, what, _ = limit.groups()

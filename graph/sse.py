@@ -3,7 +3,7 @@
 Over Server-Sent Events each payload of the ledger has its cursor as its id; whoever comes back with `Last-Event-ID`
 goes on behind it. A stream that ends without `complete` is to be taken up again: browsers do so by themselves. A slow
 reader's stream ends like that, after a comment that says so; over multipart it ends with an error of the transport.
-When the token of its reader expires, a stream completes after an error TOKEN_EXPIRED: coming back needs a new one.
+When its reader's credentials are over, a stream completes after an error TOKEN_EXPIRED: coming back needs new ones.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from starlette.types import Receive, Scope, Send
 
 from graph.admission import Admission, Crowded
 from graph.exchanges import exchange
-from graph.execution import MutationRefused
-from graph.expiry import EXPIRED, FORBIDDEN, TOKEN_EXPIRED, Expiry
+from graph.execution import MutationRefused, Refused
+from graph.expiry import FORBIDDEN, TOKEN_EXPIRED, Expiry
 from graph.operations import Errors, Operations
 from graph.outbox import SLOW_REASON, WRITE_DEADLINE, Outbox, Traffic, until_first
 from graph.requests import Request
@@ -52,7 +52,7 @@ def _part(body: bytes) -> bytes:
     return b"\r\nContent-Type: application/json\r\n\r\n" + body + b"\r\n--graphql"
 
 
-_OVER = [{"message": "The token has expired: come back with a new one.", "extensions": {"code": TOKEN_EXPIRED}}]
+_OVER = [{"message": "The credentials have expired, or were revoked: bring new ones.", "extensions": {"code": TOKEN_EXPIRED}}]
 
 EVENT_STREAM = Format(
     content_type="text/event-stream; charset=utf-8",
@@ -99,22 +99,31 @@ class StreamedAnswers:
         self._traffic = traffic
         self._admission = admission
 
-    def choose(self, asked: Request, http: HttpRequest, correlation_id: str) -> StreamedAnswer | None:
-        """The answer as a stream where it is to be one; raises MutationRefused for a mutation that came by GET."""
+    async def choose(self, asked: Request, http: HttpRequest, correlation_id: str) -> StreamedAnswer | None:
+        """The answer as a stream where it is to be one.
+
+        Raises Refused where that can be told otherwise, and MutationRefused for a mutation that came by GET.
+        """
         accept = _accepted(http.headers.get("accept", "*/*"))
         form = next((_FORMATS[kind] for kind in accept if kind in _FORMATS), None)
         if form is None or http.method == "HEAD":
             return None
         viewer = exchange().viewer
-        kind = self._operations.kind(asked, viewer)
-        if kind is not OperationType.SUBSCRIPTION and not _ANSWERS.isdisjoint(accept):
+        found = self._operations.look(asked, viewer, correlation_id)
+        answerable = not _ANSWERS.isdisjoint(accept)
+        if isinstance(found, Refused):
+            if answerable or found.forbidden:
+                await self._operations.admit(found, viewer, correlation_id)
+        elif found.type is not OperationType.SUBSCRIPTION and answerable:
             return None
-        if kind is OperationType.MUTATION and http.method != "POST":
+        elif found.type is OperationType.MUTATION and http.method != "POST":
+            await self._operations.admit(found, viewer, correlation_id)
             raise MutationRefused
         run = partial(
             self._operations.run,
             asked,
             viewer=viewer,
+            found=found,
             after=http.headers.get("last-event-id") or None,
             correlation_id=correlation_id,
         )
@@ -165,7 +174,7 @@ class StreamedAnswer(StreamingResponse):
         outbox = Outbox(peer, self._traffic)
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
         outbox.put(self._format.opening)
-        expiry = Expiry(partial(outbox.close, FORBIDDEN, EXPIRED))
+        expiry = Expiry(lambda end: outbox.close(FORBIDDEN, end.reason))
         expiry.watch(viewer)
         try:
             with self._traffic.stream():
@@ -234,7 +243,7 @@ class _StreamPeer:
         await self._send({"type": "http.response.body", "body": body, "more_body": True})
 
     async def close(self, code: int, _reason: str) -> None:
-        """Say that the reader's token has expired, or that it was too slow: there is no other reason."""
+        """Say that the reader's credentials are over, or that it was too slow: there is no other reason."""
         await self.write(self._format.expired if code == FORBIDDEN else self._format.too_slow, b"", b"")
 
     async def end(self) -> None:

@@ -18,7 +18,6 @@ from datasources.events import Position
 from graph.context import Context, Moments
 from graph.errors import present
 from graph.execution import Executor, Operation, Refused
-from graph.requests import Request
 from graph.shared import SharedStream, Sink, Subscriber, encode
 from graph.subscribed import Question
 from subscriptions.cursor import BadCursor, write_cursor
@@ -53,14 +52,13 @@ class Streams:
         """How many streams are executed right now, however many subscribers they have."""
         return len(self._shared)
 
-    async def subscribe(self, request: Request, context: Context, sink: Sink, *, after: str | None = None) -> None:
+    async def subscribe(self, operation: Operation, context: Context, sink: Sink, *, after: str | None = None) -> None:
         """Serve a subscription until it is complete; cancel this to unsubscribe.
 
         `after` is the cursor of a `Last-Event-ID`, which outweighs the operation's own. Raises SubscriptionRefused.
         """
         context.sight, context.moments = self._live.seen_by(context.viewer.scope), self._moments
         try:
-            operation = self._executor.prepare(request, context)
             question = Question.of(operation, context.viewer)
         except Refused as refused:
             raise SubscriptionRefused(refused.answer.body["errors"]) from None

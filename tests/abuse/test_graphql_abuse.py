@@ -1,10 +1,13 @@
 """What is known to hurt GraphQL servers: none of it gets through, on an open server or on a closed one."""
 
+import json
 from collections.abc import Callable, Iterable
 from typing import Any
 
 import pytest
 from serving import Graph
+from websockets.sync.client import connect
+from websockets.typing import Subprotocol
 
 COSTLY = {"QUERY_TOO_COMPLEX"}
 INVALID = {"GRAPHQL_VALIDATION_FAILED"}
@@ -24,6 +27,13 @@ def spreading(count: int, body: str) -> str:
     """Fragments F0 and so on, each with a body that names the next one, and the last that ends it."""
     chain = many(count, lambda n: f"fragment F{n} on Query {{ {body.replace('NEXT', f'F{n + 1}')} }}")
     return f"{{ ...F0 }} {chain} fragment F{count} on Query {{ __typename }}"
+
+
+def deep(levels: int) -> list[Any]:
+    value: list[Any] = []
+    for _ in range(levels):
+        value = [value]
+    return value
 
 
 PAGES = "jobs(first: SIZE) { nodes { workflow { jobs(first: SIZE) { nodes { workflow { jobs(first: SIZE) { nodes { id } } } } } } } }"  # noqa: E501
@@ -129,9 +139,21 @@ VARIABLES: dict[str, tuple[str, dict[str, Any], set[str]]] = {
     "a list of a hundred thousand": (
         "query ($ids: [ID!]!) { nodes(ids: $ids) { id } }",
         {"ids": ["x"] * 100_000},
-        MISUSED,
+        COSTLY,
     ),
     "lists in lists": ("query ($ids: [ID!]!) { nodes(ids: $ids) { id } }", {"ids": [[[[["x"]]]]]}, MISUSED),
+    "a hundred thousand statuses": (
+        "query ($f: JobFilter) { jobs(filter: $f) { totalCount } }",
+        {"f": {"status": ["FAILED"] * 90_000}},
+        COSTLY,
+    ),
+    "heartbeats by the thousand": (
+        "mutation ($i: [HeartbeatInput!]!) { reportHeartbeats(input: $i) { accepted } }",
+        {"i": [{}] * 100_000},
+        COSTLY,
+    ),
+    "variables that no operation has": ("{ __typename }", {f"v{n}": n for n in range(20_000)}, COSTLY),
+    "a variable in lists in lists": ("{ __typename }", {"v": deep(900)}, COSTLY),
     "an object for a number": ("query ($n: Int!) { jobs(first: $n) { totalCount } }", {"n": {"$gt": 0}}, MISUSED),
     "fields that an input has not": (
         "query ($f: JobFilter) { jobs(filter: $f) { totalCount } }",
@@ -248,8 +270,51 @@ def test_who_is_refused_is_told_which_limit_it_was(graph: Graph) -> None:
     assert cost["cost"] > 500_000
 
 
-def test_an_abusive_document_is_refused_on_a_socket_too(closed: Graph) -> None:
+@pytest.mark.parametrize("count", [10_000, 10_001])
+def test_the_values_of_variables_are_counted_all_together(closed: Graph, count: int) -> None:
+    reply = closed.ask("{ __typename }", ids=["x"] * (count - 100), more={"of": [[1] * 96]})
+    if count == 10_000:
+        assert reply.data == {"__typename": "Query"}
+        return
+    [error] = reply.body["errors"]
+    told = {"code": "QUERY_TOO_COMPLEX", "limit": "values", "value": count, "allowance": 10_000}
+    assert error["extensions"] == told
+
+
+AS_LARGE_AS_SAID = PAGES.replace("SIZE", "$n")
+HEAVY = f"subscription {{ jobUpdates {{ job {{ workflow {{ {PAGES.replace('SIZE', '20')} }} }} }} }}"
+STREAMED: dict[str, dict[str, Any]] = {
+    "fragments": {"query": DOCUMENTS["fragments that double a hundred times"][0]},
+    "variables": {"query": "subscription { jobUpdates { jobId } }", "variables": {"v": [1] * 20_000}},
+    "a number with a point": {
+        "query": f"subscription ($n: Int!) {{ jobUpdates {{ job {{ workflow {{ {AS_LARGE_AS_SAID} }} }} }} }}",
+        "variables": {"n": 100.0},
+    },
+    "events": {"query": HEAVY},
+}
+
+
+@pytest.mark.parametrize("name", STREAMED)
+def test_abuse_is_refused_in_streams_and_on_sockets_too(opened: Graph, name: str) -> None:
     headers = {"Accept": "text/event-stream"}
-    document = DOCUMENTS["fragments that double a hundred times"][0]
-    with closed.http.stream("POST", "/graphql", json={"query": document}, headers=headers, timeout=10) as stream:
+    with opened.http.stream("POST", "/graphql", json=STREAMED[name], headers=headers, timeout=10) as stream:
         assert "QUERY_TOO_COMPLEX" in "".join(stream.iter_text())
+    with connect(
+        opened.url.replace("http", "ws") + "/graphql", subprotocols=[Subprotocol("graphql-transport-ws")]
+    ) as socket:
+        socket.send('{"type": "connection_init"}')
+        socket.recv(timeout=10)
+        socket.send(json.dumps({"id": "1", "type": "subscribe", "payload": STREAMED[name]}))
+        told = json.loads(socket.recv(timeout=10))
+    assert told["type"] == "error"
+    assert told["payload"][0]["extensions"]["code"] == "QUERY_TOO_COMPLEX"
+
+
+def test_an_event_may_cost_less_than_a_question(opened: Graph) -> None:
+    headers = {"Accept": "text/event-stream"}
+    with opened.http.stream("POST", "/graphql", json={"query": HEAVY}, headers=headers, timeout=10) as stream:
+        [line] = [line for line in stream.iter_lines() if line.startswith("data: {")]
+    [error] = json.loads(line.removeprefix("data: "))["errors"]
+    assert "each event of this costs" in error["message"]
+    assert (error["extensions"]["limit"], error["extensions"]["allowance"]) == ("cost", 20_000)
+    assert 20_000 < error["extensions"]["cost"] < 500_000

@@ -17,6 +17,7 @@ from graphql import (
     VariableNode,
     get_introspection_query,
     get_named_type,
+    is_leaf_type,
     parse,
     value_from_ast_untyped,
 )
@@ -252,6 +253,22 @@ def test_our_own_documents_are_within_the_limits(path: Path) -> None:
     assert plan.errors == []
     for judgement in plan.judgements.values():
         assert judgement.cost({}) <= Settings().max_query_cost / 10
+
+
+def plain(name: str) -> str:
+    """All fields of a type that are no objects."""
+    fields = SCHEMA.type_map[name].fields.items()
+    return " ".join(field for field, definition in fields if is_leaf_type(get_named_type(definition.type)))
+
+
+@pytest.mark.parametrize("root", ["jobUpdates { cursor job", "robotStatus { robotId robot { currentJob"])
+def test_an_event_may_tell_a_whole_job_with_a_thousand_steps(root: str) -> None:
+    steps = f"nodeExecutions(first: 1000) {{ {plain('NodeExecution')} }}"
+    job = f"{{ {plain('Job')} robot {{ {plain('Robot')} }} workflow {{ {plain('Workflow')} }} {steps} }}"
+    plan = Plans(SCHEMA, Settings()).of(f"subscription {{ {root} {job} {'}' * root.count('{')} }}")
+    assert plan.errors == []
+    [judgement] = plan.judgements.values()
+    assert judgement.cost({}) <= Settings().max_subscription_cost
 
 
 @pytest.mark.parametrize(

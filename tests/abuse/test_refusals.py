@@ -94,6 +94,16 @@ def test_what_is_refused_is_paid_for_too(serve) -> None:
     assert codes == ["GRAPHQL_VALIDATION_FAILED", "RATE_LIMITED", "RATE_LIMITED"]
 
 
+@pytest.mark.parametrize("accept", ["text/event-stream", "text/event-stream, application/json"])
+def test_what_a_stream_refuses_is_paid_for_once(serve, secret: str, credentials, accept: str) -> None:
+    settings = {"rate_limits": "on", "rate_limit_cost": 25_000, "max_query_cost": 25_000}
+    with serve(jwt_secret=secret, **settings) as graph:
+        for query in ["{ nope }", WATCH]:
+            headers = credentials("robot", sub=f"{query} {accept}"[:40])
+            texts = [asked(graph, query, headers, accept).response.text for _ in range(3)]
+            assert ["RATE_LIMITED" in text for text in texts] == [False, False, True]
+
+
 @pytest.mark.parametrize(
     ("setting", "for_nobody", "for_somebody"),
     [
