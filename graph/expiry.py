@@ -7,21 +7,33 @@ import asyncio
 import math
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from graph.viewer import Viewer
 
 FORBIDDEN = 4403
-EXPIRED = "token expired"
 TOKEN_EXPIRED = "TOKEN_EXPIRED"  # noqa: S105  # a code
 
 _LOOK_AGAIN = 4.0  # seconds: a clock that was set, or a machine that slept, is noticed that soon
 _LOOK_AGAIN_AT_KEYS = 1.0  # seconds: they may be revoked
 
 
-class Expiry:
-    """Calls `over` once the viewer's credentials have expired."""
+@dataclass(frozen=True, slots=True)
+class End:
+    """Why credentials are over: the code of an error, and the reason a socket is closed with."""
 
-    def __init__(self, over: Callable[[], None]) -> None:
+    code: str
+    reason: str
+
+
+EXPIRED = End(TOKEN_EXPIRED, "token expired")
+REVOKED = End("UNAUTHENTICATED", "key revoked")
+
+
+class Expiry:
+    """Calls `over` once the viewer's credentials have expired, or were taken back."""
+
+    def __init__(self, over: Callable[[End], None]) -> None:
         self._over = over
         self._timer: asyncio.TimerHandle | None = None
 
@@ -39,8 +51,10 @@ class Expiry:
 
     def _look(self, viewer: Viewer) -> None:
         left = math.inf if viewer.expires_at is None else viewer.expires_at - time.time()
-        if left <= 0 or not (viewer.holds is None or viewer.holds()):
-            self._over()
+        if left <= 0:
+            self._over(EXPIRED)
+        elif not (viewer.holds is None or viewer.holds()):
+            self._over(REVOKED)
         else:
             soon = min(left, _LOOK_AGAIN if viewer.holds is None else _LOOK_AGAIN_AT_KEYS)
             self._timer = asyncio.get_running_loop().call_later(soon, self._look, viewer)

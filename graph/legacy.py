@@ -3,13 +3,12 @@
 Each runs a stored subscription from legacy.graphql, whose aliases give the JSON its names. A text `ping` is answered
 with `pong`, anything else that clients say is not listened to. Who reads too slowly is closed with 4410; 1013 says
 that the stream ended on our side and is worth another try. 4403 is for who may not watch, and for a token that has
-expired meanwhile; 4429 for one socket too many, or too many messages.
+expired or a key that was revoked meanwhile; 4429 for one socket too many, or too many messages.
 """
 
 from __future__ import annotations
 
 import asyncio
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ from starlette.types import Receive, Scope, Send
 
 from graph.admission import TOO_MANY, TOO_MANY_MESSAGES, Admission, Crowded, Ration
 from graph.exchanges import exchange
-from graph.expiry import EXPIRED, FORBIDDEN, TOKEN_EXPIRED, Expiry
+from graph.expiry import FORBIDDEN, Expiry
 from graph.operations import Operations
 from graph.outbox import Outbox, Traffic, until_first
 from graph.requests import Request
@@ -70,7 +69,7 @@ class LegacySocket:
             await peer.close(TOO_MANY, "Too many connections")
 
     async def _serve(self, outbox: Outbox, receive: Receive, viewer: Viewer) -> None:
-        expiry = Expiry(partial(_refuse, outbox, TOKEN_EXPIRED, FORBIDDEN, EXPIRED))
+        expiry = Expiry(lambda end: _refuse(outbox, end.code, FORBIDDEN, end.reason))
         expiry.watch(viewer)
         try:
             async with asyncio.TaskGroup() as group:

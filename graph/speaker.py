@@ -20,7 +20,7 @@ from datasources.postgres import UpstreamError
 from graph.authentication import AuthenticationFailed, Authenticator
 from graph.credentials import Refused
 from graph.exchanges import exchange
-from graph.expiry import Expiry
+from graph.expiry import End, Expiry
 from graph.viewer import NOBODY, Viewer
 
 _RENEW = "renew"
@@ -33,9 +33,9 @@ class ScopeChanged(Exception):
 
 
 class Speaker:
-    """The viewer of one socket; `over` is called when their credentials have expired."""
+    """The viewer of one socket; `over` is called when their credentials are over."""
 
-    def __init__(self, authenticator: Authenticator, address: str | None, over: Callable[[], None]) -> None:
+    def __init__(self, authenticator: Authenticator, address: str | None, over: Callable[[End], None]) -> None:
         self._authenticator = authenticator
         self._address = address
         self._expiry = Expiry(over)

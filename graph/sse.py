@@ -52,7 +52,7 @@ def _part(body: bytes) -> bytes:
     return b"\r\nContent-Type: application/json\r\n\r\n" + body + b"\r\n--graphql"
 
 
-_OVER = [{"message": "The credentials have expired, or were revoked: bring new ones.", "extensions": {"code": TOKEN_EXPIRED}}]
+_OVER = [{"message": "Your credentials hold no longer: bring new ones.", "extensions": {"code": TOKEN_EXPIRED}}]
 
 EVENT_STREAM = Format(
     content_type="text/event-stream; charset=utf-8",

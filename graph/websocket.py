@@ -3,9 +3,10 @@
 Close codes, besides those of the protocol: 4410 where the client reads too slowly (it resumes with its cursor), and
 4499 where it answers no ping, which is how graphql-ws names a socket that froze: its client connects again. 1011 would
 tell that client never to try again. 4403 `Forbidden` is for credentials that are refused, or missing where they are
-needed; `token expired` and `scope changed` are told with it as well, and a client connects again with a new token (or
-renews in time: see graph/speaker.py). 4429, besides a second `connection_init`, is for `Too many connections` of one
-viewer or address, and for `Too many messages`; a socket that may run no more operations answers one with `error`.
+needed; `token expired`, `key revoked` and `scope changed` are told with it as well, and a client connects again with
+other credentials (or renews in time: see graph/speaker.py). 4429, besides a second `connection_init`, is for `Too many
+connections` of one viewer or address, and for `Too many messages`; a socket that may run no more operations answers one
+with `error`.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from datasources.postgres import UpstreamError
 from graph.admission import TOO_MANY, TOO_MANY_MESSAGES, Admission, Crowded
 from graph.authentication import AuthenticationFailed, Authenticator
 from graph.exchanges import exchange
-from graph.expiry import EXPIRED, FORBIDDEN, TOKEN_EXPIRED
+from graph.expiry import EXPIRED, FORBIDDEN, TOKEN_EXPIRED, End
 from graph.messages import ACKNOWLEDGEMENT, PING, SUBPROTOCOL, BadMessage, complete, error, next_head, pong, read
 from graph.operations import Operations
 from graph.outbox import Outbox, Traffic, until_first
@@ -180,11 +181,11 @@ class _Conversation:
         if not self._acknowledged:
             raise BadMessage("Unauthorized", 4401)
 
-    def _expire(self) -> None:
-        self._refuse(TOKEN_EXPIRED, FORBIDDEN, EXPIRED)
+    def _expire(self, end: End) -> None:
+        self._refuse(end.code, FORBIDDEN, end.reason)
 
     def _send_away(self, failed: AuthenticationFailed) -> None:
-        self._outbox.close(FORBIDDEN, EXPIRED if failed.code == TOKEN_EXPIRED else "Forbidden")
+        self._outbox.close(FORBIDDEN, EXPIRED.reason if failed.code == TOKEN_EXPIRED else "Forbidden")
 
     def _refuse(self, code: str, close: int, reason: str) -> None:
         if not self._outbox.closed:

@@ -134,7 +134,7 @@ def test_the_sockets_of_a_revoked_key_are_closed(server: Graph, path: str) -> No
             client.send('{"type":"connection_init"}')
         assert client.recv(timeout=10)
         revoke(server.dsn, key)
-        assert close_of(client)[0] == 4403
+        assert close_of(client) == (4403, "key revoked")
 
 
 def test_an_expired_key_says_that_it_has_expired(server: Graph) -> None:
