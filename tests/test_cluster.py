@@ -8,6 +8,8 @@ import pytest
 from datasources.embedded import EmbeddedPostgres, EmbeddedPostgresError
 from datasources.postmaster import postmaster_pid
 
+pytestmark = pytest.mark.slow
+
 
 def mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from command_line import run
 
+pytestmark = pytest.mark.slow
+
 NOWHERE = "postgresql://me:swordfish@127.0.0.1:1/rpa"
 FAILED, USAGE, UNAVAILABLE = 1, 2, 3
 

@@ -19,6 +19,8 @@ from datasources import cluster
 from datasources.embedded import EmbeddedPostgres, EmbeddedPostgresError, running_dsn
 from datasources.postmaster import Answer, knock, postmaster_pid, processes
 
+pytestmark = pytest.mark.slow
+
 OWNER = """
 import sys
 from pathlib import Path

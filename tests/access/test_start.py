@@ -3,6 +3,8 @@
 import pytest
 from command_line import run
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::"])
 @pytest.mark.parametrize("command", ["serve", "demo"])

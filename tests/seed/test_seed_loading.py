@@ -8,6 +8,8 @@ import pytest
 from datasources.seed import AlreadySeeded, SeedingElsewhere, SeedProgress, SeedReport, Stage
 from datasources.sql import queries
 
+pytestmark = pytest.mark.slow
+
 ROBOTS, JOBS = 40, 3000
 TABLES = ("robots", "heartbeats", "jobs", "node_executions", "healing_events")
 

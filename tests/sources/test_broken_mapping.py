@@ -6,6 +6,8 @@ import pytest
 from datasources.migrate import uninstall
 from datasources.sources import attach
 
+pytestmark = pytest.mark.slow
+
 ENQUEUE = (
     "INSERT INTO pgqueuer (priority, status, entrypoint, headers) VALUES (0, 'queued', 'e', $1::jsonb) RETURNING id"
 )
