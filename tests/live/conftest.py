@@ -1,15 +1,14 @@
 """What the tests of moving things share: the worker's way to Postgres, and connections of others beside it."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Iterator
 
 import asyncpg
 import pytest
-from ledger_scenes import WRITERS, Writer
+from ledger_scenes import WRITERS, Connect, Writer
+from live_server import Client, LiveServer, serving_live
 
 from datasources.postgres import Database
 from datasources.settings import Settings
-
-Connect = Callable[[], Awaitable[asyncpg.Connection]]
 
 
 @pytest.fixture
@@ -41,3 +40,17 @@ async def connect(dsn: str) -> AsyncIterator[Connect]:
 async def writers(connect: Connect) -> list[Writer]:
     """Those of a scene, and two strangers."""
     return [Writer(await connect()) for _ in range(WRITERS + 2)]
+
+
+@pytest.fixture
+def server(dsn: str) -> Iterator[LiveServer]:
+    """A server over a fresh database, with its gauges and its ledger."""
+    with serving_live(dsn) as server:
+        yield server
+
+
+@pytest.fixture
+def client(server: LiveServer) -> Iterator[Client]:
+    """A WebSocket to it that has introduced itself."""
+    with Client(f"{server.ws}/graphql") as client:
+        yield client.introduce()

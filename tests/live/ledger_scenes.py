@@ -3,7 +3,7 @@
 A schedule is a list of steps, each of which is done before the next begins: what fails can be shrunk and repeated.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 
 import asyncpg
@@ -15,6 +15,8 @@ from datasources.postgres import Database
 from subscriptions import feed as feeding
 from subscriptions.feed import Feed
 from subscriptions.follower import Delivered
+
+Connect = Callable[[], Awaitable[asyncpg.Connection]]
 
 _INSERT = """
 INSERT INTO monitor.events (kind, job_id, environment, status) SELECT 'job', $1, 'default', 'pending'

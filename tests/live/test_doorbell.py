@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 
 import asyncpg
 import pytest
-from conftest import Connect
+from ledger_scenes import Connect
 
 from subscriptions.doorbell import Doorbell
 

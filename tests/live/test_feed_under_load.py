@@ -7,7 +7,7 @@ from itertools import count
 
 import asyncpg
 import pytest
-from conftest import Connect
+from ledger_scenes import Connect
 
 from datasources.events import Position
 from datasources.postgres import Database

@@ -1,24 +1,11 @@
 """Robots, the queue and the fleet are told at once and when they change, and of everything only the newest."""
 
-from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
 import pytest
-from live_server import Client, LiveServer, serving_live, wait_until
+from live_server import Client, LiveServer, wait_until
 from subscribing import ROBOTS, busy, new_robot, refusal, told
-
-
-@pytest.fixture
-def server(dsn: str) -> Iterator[LiveServer]:
-    with serving_live(dsn) as server:
-        yield server
-
-
-@pytest.fixture
-def client(server: LiveServer) -> Iterator[Client]:
-    with Client(f"{server.ws}/graphql") as client:
-        yield client.introduce()
 
 
 def test_every_robot_is_told_at_once_and_then_the_one_that_says_something_new(

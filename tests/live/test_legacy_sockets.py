@@ -2,18 +2,11 @@
 
 import json
 import re
-from collections.abc import Iterator
 
 import pytest
-from live_server import Client, LiveServer, serving_live, wait_until
+from live_server import Client, LiveServer, wait_until
 
 UTC = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
-
-
-@pytest.fixture
-def server(dsn: str) -> Iterator[LiveServer]:
-    with serving_live(dsn) as server:
-        yield server
 
 
 def open_socket(server: LiveServer, path: str) -> Client:

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 
 import psutil
 import pytest
-from live_server import PROBE, Client, LiveServer, serving_live, wait_until
+from live_server import PROBE, Client, LiveServer, wait_until
 
 from datasources.events import Position
 from datasources.settings import Settings
@@ -20,12 +20,6 @@ subscription Jobs($filter: JobFilter, $after: String) {
 }"""
 QUEUE = "subscription { queueMetrics(intervalSeconds: 3600) { depth } }"
 BURST = 400
-
-
-@pytest.fixture
-def server(dsn: str) -> Iterator[LiveServer]:
-    with serving_live(dsn) as server:
-        yield server
 
 
 @pytest.fixture

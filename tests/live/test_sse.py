@@ -10,19 +10,13 @@ from urllib.parse import urlencode
 
 import httpx
 import pytest
-from live_server import PATIENCE, PROBE, LiveServer, serving_live, wait_until
+from live_server import PATIENCE, PROBE, LiveServer, wait_until
 
 JOBS = "subscription { jobUpdates { jobId cursor } }"
 QUEUE = "subscription { queueMetrics { depth } }"
 EVENT_STREAM = {"Accept": "text/event-stream"}
 MULTIPART = {"Accept": 'multipart/mixed;boundary="graphql";subscriptionSpec=1.0, application/json'}
 COMPLETE = {"event": "complete", "data": ""}
-
-
-@pytest.fixture
-def server(dsn: str) -> Iterator[LiveServer]:
-    with serving_live(dsn) as server:
-        yield server
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """Each subscription to the ledger tells what it promises: over real sockets, in its order, from the right moment on."""
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -11,18 +10,6 @@ from subscribing import ACTIVITY, JOBS, ROBOTS, STEP, STEPS, busy, here, move, n
 
 from datasources.events import Position
 from subscriptions.cursor import read_cursor, write_cursor
-
-
-@pytest.fixture
-def server(dsn: str) -> Iterator[LiveServer]:
-    with serving_live(dsn) as server:
-        yield server
-
-
-@pytest.fixture
-def client(server: LiveServer) -> Iterator[Client]:
-    with Client(f"{server.ws}/graphql") as client:
-        yield client.introduce()
 
 
 def test_a_job_is_told_with_its_status_before_and_its_fields_as_they_are_by_now(

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import asyncpg
 import pytest
-from conftest import Connect
+from ledger_scenes import Connect
 
 from datasources.postgres import Database, UpstreamUnavailable
 from datasources.reports.heartbeats import Heartbeat, report_heartbeats
