@@ -33,7 +33,7 @@ class Server:
 
     def stop(self, number: signal.Signals) -> int:
         self.process.send_signal(number)
-        return self.process.wait(timeout=20)  # with the checkpoint of its database
+        return self.process.wait(timeout=5)
 
 
 def eventually(holds: Callable[[], object], seconds: float = 60) -> None:
