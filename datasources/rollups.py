@@ -10,11 +10,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime
 
+import asyncpg
+
 from datasources.postgres import Connection, Database, fetch
 from datasources.sql import Query, queries
 
 _SQL = queries("rollups")
-_COLUMNS = ("dimension", "key", "bucket", "environment", "source")
+_PLACE = ("dimension", "key", "bucket", "environment", "source")
 
 
 @asynccontextmanager
@@ -30,7 +32,12 @@ async def fold(connection: Connection, *, limit: int) -> int:
     return await _fold(connection, _SQL["fold"], {"limit": limit})
 
 
-async def fold_seeded(connection: Connection, *, source: str, prefix: str, start: datetime, end: datetime) -> int:
+async def claim_folding(connection: asyncpg.Connection) -> None:
+    """Be the only one who folds until the transaction ends; waits for who is at it."""
+    await _rows(connection, _SQL["claim"], {})
+
+
+async def fold_seeded(connection: asyncpg.Connection, *, source: str, prefix: str, start: datetime, end: datetime) -> int:
     """Fold what a seed wrote in whole hours of this very transaction; gives how much that was."""
     span = {"source": source, "prefix": prefix, "start": start, "end": end}
     return await _fold(connection, _SQL["fold_seeded"], span)
@@ -42,11 +49,18 @@ async def backlog(database: Database) -> int:
     return int(row["deltas"])
 
 
-async def _fold(connection: Connection, query: Query, parameters: dict[str, object]) -> int:
-    rows = await fetch(connection, query, parameters)
+async def _fold(connection: asyncpg.Connection | Connection, query: Query, parameters: dict[str, object]) -> int:
+    rows = await _rows(connection, query, parameters)
     corrected = [row for row in rows if row["dimension"] is not None]
     if corrected:
-        hours = {f"{name}s": [row[name] for row in corrected] for name in _COLUMNS}
-        await fetch(connection, _SQL["repair_hours"], hours)
-        await fetch(connection, _SQL["repair_days"], hours)
+        hours: dict[str, object] = {f"{name}s": [row[name] for row in corrected] for name in _PLACE}
+        await _rows(connection, _SQL["repair_hours"], hours)
+        await _rows(connection, _SQL["repair_days"], hours)
     return int(rows[0]["folded"])
+
+
+async def _rows(
+    connection: asyncpg.Connection | Connection, query: Query, parameters: dict[str, object]
+) -> list[asyncpg.Record]:
+    statement, arguments = query.bind(parameters)
+    return await connection.fetch(statement, *arguments)
