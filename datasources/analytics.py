@@ -190,8 +190,8 @@ def _of_robot(scopes: Sequence[AnalyticsScope]) -> bool:
 def _percentiles(row: asyncpg.Record) -> Percentiles:
     sketch = Sketch(row["bins"], row["counts"])
     exact = row["read"] == row["total"]  # fewer where the jobs are forgotten, and none where they were too many
-    values = row["values"] if exact else sketch.quantiles(FRACTIONS)
-    return Percentiles(*values, exact=exact, sketch=sketch)
+    p50, p75, p90, p95, p99 = row["values"] if exact else sketch.quantiles(FRACTIONS)
+    return Percentiles(p50, p75, p90, p95, p99, exact, sketch)
 
 
 def _bottleneck(row: asyncpg.Record) -> Bottleneck:

@@ -39,9 +39,10 @@ SELECT t.key,
        NULL::timestamptz AS start,                                                          --? !step
        sum(t.alive)::bigint AS alive, sum(t.completed)::bigint AS completed, sum(t.failed)::bigint AS failed,
        sum(t.cancelled)::bigint AS cancelled, sum(t.runs)::bigint AS runs, sum(t.run_ms)::float8 AS run_ms,
-       (CASE WHEN sum(t.runs) > 1
-             THEN (sum(t.run_ms_squared) - sum(t.run_ms) * sum(t.run_ms) / sum(t.runs)) / (sum(t.runs) - 1)
-        END)::float8 AS variance,
+       CASE WHEN sum(t.runs) > 1
+            THEN (sum(t.run_ms_squared) - (sum(t.run_ms) * sum(t.run_ms) / sum(t.runs))::float8)
+                 / (sum(t.runs) - 1)::float8
+       END AS variance,
        min(t.shortest_run_ms) AS shortest, max(t.longest_run_ms) AS longest,
        sum(t.waits)::bigint AS waits, sum(t.wait_ms)::float8 AS wait_ms, max(t.longest_wait_ms) AS longest_wait
 FROM (
@@ -53,7 +54,7 @@ FROM (
     SELECT l.key, l.at, 0, CASE l.status WHEN 'completed' THEN l.sign ELSE 0 END,
            CASE l.status WHEN 'failed' THEN l.sign ELSE 0 END, CASE l.status WHEN 'cancelled' THEN l.sign ELSE 0 END,
            CASE WHEN l.duration_ms IS NULL THEN 0 ELSE l.sign END, coalesce(l.sign * l.duration_ms::numeric, 0),
-           coalesce(l.sign * l.duration_ms::numeric * l.duration_ms::numeric, 0),
+           coalesce(l.sign * l.duration_ms * l.duration_ms, 0),
            CASE WHEN l.sign > 0 THEN l.duration_ms END, CASE WHEN l.sign > 0 THEN l.duration_ms END,
            CASE WHEN l.queue_wait_ms IS NULL THEN 0 ELSE l.sign END, coalesce(l.sign * l.queue_wait_ms::numeric, 0),
            CASE WHEN l.sign > 0 THEN l.queue_wait_ms END
@@ -235,15 +236,18 @@ WITH piece AS MATERIALIZED (
 )
 SELECT n.*, s.bins, s.counts
 FROM node n
-CROSS JOIN LATERAL (
-    SELECT array_agg(b.bin ORDER BY b.bin) AS bins, array_agg(b.count ORDER BY b.bin) AS counts
+LEFT JOIN (
+    SELECT b.key, b.workflow_id, b.node_id, b.node_type, array_agg(b.bin ORDER BY b.bin) AS bins,
+           array_agg(b.count ORDER BY b.bin) AS counts
     FROM (
-        SELECT u.bin, sum(u.count)::bigint AS count
-        FROM piece p CROSS JOIN LATERAL unnest(p.bins, p.counts) AS u (bin, count)
-        WHERE (p.key, p.workflow_id, p.node_id, p.node_type) = (n.key, n.workflow_id, n.node_id, n.node_type)
-        GROUP BY u.bin HAVING sum(u.count) > 0
+        SELECT p.key, p.workflow_id, p.node_id, p.node_type, u.bin, sum(u.count)::bigint AS count
+        FROM (SELECT * FROM node WHERE place <= :limit) top
+        JOIN piece p USING (key, workflow_id, node_id, node_type)
+        CROSS JOIN LATERAL unnest(p.bins, p.counts) AS u (bin, count)
+        GROUP BY 1, 2, 3, 4, 5 HAVING sum(u.count) > 0
     ) b
-) s
+    GROUP BY 1, 2, 3, 4
+) s USING (key, workflow_id, node_id, node_type)
 WHERE n.place <= :limit
 ORDER BY n.key, n.place
 

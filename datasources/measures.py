@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from math import sqrt
-from typing import assert_never
 
-from datasources.sketches import RELATIVE_ERROR, Sketch
+from datasources.sketches import EMPTY, RELATIVE_ERROR, Sketch
 
 FRACTIONS = (0.5, 0.75, 0.9, 0.95, 0.99)
 
@@ -76,7 +76,7 @@ class Percentiles:
     p95: float | None = None
     p99: float | None = None
     exact: bool = True
-    sketch: Sketch = Sketch()
+    sketch: Sketch = EMPTY
 
     @property
     def relative_error(self) -> float:
@@ -194,43 +194,25 @@ class Measure(StrEnum):
         """Which quantile this is, if it is one."""
         return int(self.value[1:3]) / 100 if self.value[1:3].isdigit() else None
 
-    def of(self, totals: Totals, sketch: Sketch) -> float | None:  # noqa: PLR0911  # one for each
+    def of(self, totals: Totals, sketch: Sketch) -> float | None:
         """Its value, from what it is read from."""
-        match self:
-            case Measure.TOTAL_JOBS:
-                return totals.total
-            case Measure.COMPLETED_JOBS:
-                return totals.completed
-            case Measure.FAILED_JOBS:
-                return totals.failed
-            case Measure.CANCELLED_JOBS:
-                return totals.cancelled
-            case Measure.SUCCESS_RATE:
-                return totals.success_rate
-            case Measure.FAILURE_RATE:
-                return totals.failure_rate
-            case Measure.AVERAGE_DURATION_MS:
-                return totals.average_duration_ms
-            case Measure.STANDARD_DEVIATION_MS:
-                return totals.standard_deviation_ms
-            case Measure.MIN_DURATION_MS:
-                return totals.shortest
-            case Measure.MAX_DURATION_MS:
-                return totals.longest
-            case Measure.AVERAGE_QUEUE_WAIT_MS:
-                return totals.average_wait_ms
-            case Measure.MAX_QUEUE_WAIT_MS:
-                return totals.longest_wait
-            case (
-                Measure.P50_DURATION_MS
-                | Measure.P75_DURATION_MS
-                | Measure.P90_DURATION_MS
-                | Measure.P95_DURATION_MS
-                | Measure.P99_DURATION_MS
-            ):
-                return sketch.quantiles([int(self.value[1:3]) / 100])[0]
-            case _:
-                assert_never(self)
+        return _COUNTED[self](totals) if self.fraction is None else sketch.quantiles([self.fraction])[0]
+
+
+_COUNTED: Mapping[Measure, Callable[[Totals], float | None]] = {
+    Measure.TOTAL_JOBS: lambda totals: totals.total,
+    Measure.COMPLETED_JOBS: lambda totals: totals.completed,
+    Measure.FAILED_JOBS: lambda totals: totals.failed,
+    Measure.CANCELLED_JOBS: lambda totals: totals.cancelled,
+    Measure.SUCCESS_RATE: lambda totals: totals.success_rate,
+    Measure.FAILURE_RATE: lambda totals: totals.failure_rate,
+    Measure.AVERAGE_DURATION_MS: lambda totals: totals.average_duration_ms,
+    Measure.STANDARD_DEVIATION_MS: lambda totals: totals.standard_deviation_ms,
+    Measure.MIN_DURATION_MS: lambda totals: totals.shortest,
+    Measure.MAX_DURATION_MS: lambda totals: totals.longest,
+    Measure.AVERAGE_QUEUE_WAIT_MS: lambda totals: totals.average_wait_ms,
+    Measure.MAX_QUEUE_WAIT_MS: lambda totals: totals.longest_wait,
+}
 
 
 @dataclass(frozen=True, slots=True)

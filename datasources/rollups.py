@@ -32,12 +32,19 @@ async def fold(connection: Connection, *, limit: int) -> int:
     return await _fold(connection, _SQL["fold"], {"limit": limit})
 
 
+async def set_aside(connection: Connection, *, code: str, message: str) -> None:
+    """Record the oldest change among what could not be taken, instead of folding it."""
+    await fetch(connection, _SQL["set_aside"], {"code": code, "message": message})
+
+
 async def claim_folding(connection: asyncpg.Connection) -> None:
     """Be the only one who folds until the transaction ends; waits for who is at it."""
     await _rows(connection, _SQL["claim"], {})
 
 
-async def fold_seeded(connection: asyncpg.Connection, *, source: str, prefix: str, start: datetime, end: datetime) -> int:
+async def fold_seeded(
+    connection: asyncpg.Connection, *, source: str, prefix: str, start: datetime, end: datetime
+) -> int:
     """Fold what a seed wrote in whole hours of this very transaction; gives how much that was."""
     span = {"source": source, "prefix": prefix, "start": start, "end": end}
     return await _fold(connection, _SQL["fold_seeded"], span)

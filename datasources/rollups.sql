@@ -1,10 +1,14 @@
 -- name: alone
--- Whether no other worker is folding; until the transaction ends no other will.
-SELECT pg_try_advisory_xact_lock(hashtext('casare-monitor fold')) AS alone
+-- Whether no other worker is folding; until the transaction ends no other will. The planner does not know how much there
+-- is to fold, and would rather sort it than hash it, which takes twice as long.
+SELECT pg_try_advisory_xact_lock(hashtext('casare-monitor fold')) AS alone, {hashing}
+
+-- name: hashing
+set_config('enable_sort', 'off', true)
 
 -- name: claim
 -- Wait until no worker is folding, and keep all from it until the transaction ends.
-SELECT pg_advisory_xact_lock(hashtext('casare-monitor fold'))
+SELECT pg_advisory_xact_lock(hashtext('casare-monitor fold')), {hashing}
 
 -- name: backlog
 -- How much is not folded yet.
@@ -38,7 +42,7 @@ WHERE c.created_at >= :start AND c.created_at < :end AND c.source = :source AND 
 
 -- name: merged
 -- Two sketches added, without the bins that this leaves empty.
-SELECT coalesce(array_agg(m.bin ORDER BY m.bin), '{}'), coalesce(array_agg(m.count ORDER BY m.bin), '{}')
+SELECT coalesce(array_agg(m.bin), '{}'), coalesce(array_agg(m.count), '{}')
 FROM (
     SELECT u.bin, sum(u.count)::integer AS count
     FROM (SELECT * FROM unnest(s.bins, s.counts) UNION ALL SELECT * FROM unnest(excluded.bins, excluded.counts))
@@ -50,8 +54,8 @@ FROM (
 ended AS (
     SELECT c.kind, c.sign, place.dimension, place.key, date_trunc('hour', c.at, 'UTC') AS bucket, c.environment,
            c.source, c.workflow_name, c.status, c.subject, c.success,
-           CASE WHEN c.status <> 'cancelled' AND abs(c.duration_ms) < 1e16 THEN c.duration_ms END AS run,
-           CASE WHEN abs(c.queue_wait_ms) < 1e16 THEN c.queue_wait_ms END AS wait
+           CASE WHEN c.status <> 'cancelled' AND abs(c.duration_ms) < 9e15 THEN c.duration_ms END AS run,
+           CASE WHEN abs(c.queue_wait_ms) < 9e15 THEN c.queue_wait_ms END AS wait
     FROM change c
     CROSS JOIN LATERAL (VALUES ('fleet', ''), ('workflow', c.workflow_id), ('robot', c.robot_id)) AS place (dimension, key)
     WHERE c.kind IN ('job', 'healing') AND place.key IS NOT NULL AND isfinite(c.at)
@@ -63,12 +67,12 @@ hours AS MATERIALIZED (
            coalesce(sum(sign) FILTER (WHERE status = 'failed'), 0) AS failed,
            coalesce(sum(sign) FILTER (WHERE status = 'cancelled'), 0) AS cancelled,
            coalesce(sum(sign) FILTER (WHERE run IS NOT NULL), 0) AS runs,
-           coalesce(sum(sign * run::numeric), 0) AS run_ms,
-           coalesce(sum(sign * run::numeric * run::numeric), 0) AS run_ms_squared,
+           coalesce(sum(sign * round(run * 1000)::bigint), 0) * 0.001 AS run_ms,
+           coalesce(sum(sign * run * run), 0) AS run_ms_squared,
            min(run) FILTER (WHERE sign > 0) AS shortest_run_ms,
            max(run) FILTER (WHERE sign > 0) AS longest_run_ms,
            coalesce(sum(sign) FILTER (WHERE wait IS NOT NULL), 0) AS waits,
-           coalesce(sum(sign * wait::numeric), 0) AS wait_ms,
+           coalesce(sum(sign * round(wait * 1000)::bigint), 0) * 0.001 AS wait_ms,
            max(wait) FILTER (WHERE sign > 0) AS longest_wait_ms,
            bool_or(sign < 0) AS corrected
     FROM ended WHERE kind = 'job'
@@ -104,7 +108,7 @@ hour_bins AS MATERIALIZED (
 into_sketches AS (
     INSERT INTO monitor.rollup_sketches AS s
     SELECT measure, dimension, key, grain, bucket, environment, source,
-           array_agg(bin ORDER BY bin), array_agg(count::integer ORDER BY bin)
+           array_agg(bin), array_agg(count::integer)
     FROM (
         SELECT measure, dimension, key, 'hour' AS grain, bucket, environment, source, bin, count FROM hour_bins
         UNION ALL
@@ -140,8 +144,8 @@ node_bins AS MATERIALIZED (
     SELECT c.workflow_id, date_trunc('hour', c.at, 'UTC') AS bucket, c.environment, c.source, c.subject AS node_id,
            c.subject_type AS node_type, monitor.sketch_bin(run) AS bin, sum(c.sign) AS ended,
            coalesce(sum(c.sign) FILTER (WHERE c.status = 'failed'), 0) AS failed,
-           coalesce(sum(c.sign * run::numeric), 0) AS run_ms
-    FROM change c CROSS JOIN LATERAL (SELECT CASE WHEN abs(c.duration_ms) < 1e16 THEN c.duration_ms END AS run) one
+           coalesce(sum(c.sign * round(run * 1000)::bigint), 0) * 0.001 AS run_ms
+    FROM change c CROSS JOIN LATERAL (SELECT CASE WHEN abs(c.duration_ms) < 9e15 THEN c.duration_ms END AS run) one
     WHERE c.kind = 'node' AND isfinite(c.at)
     GROUP BY c.workflow_id, 2, c.environment, c.source, c.subject, c.subject_type, 7
 ),
@@ -149,8 +153,8 @@ into_nodes AS (
     INSERT INTO monitor.rollup_nodes AS s
     SELECT workflow_id, grain, bucket, environment, source, node_id, node_type, sum(ended), sum(failed),
            coalesce(sum(ended) FILTER (WHERE bin IS NOT NULL), 0), sum(run_ms),
-           coalesce(array_agg(bin ORDER BY bin) FILTER (WHERE bin IS NOT NULL), '{}'),
-           coalesce(array_agg(ended::integer ORDER BY bin) FILTER (WHERE bin IS NOT NULL), '{}')
+           coalesce(array_agg(bin) FILTER (WHERE bin IS NOT NULL), '{}'),
+           coalesce(array_agg(ended::integer) FILTER (WHERE bin IS NOT NULL), '{}')
     FROM (
         SELECT workflow_id, 'hour' AS grain, bucket, environment, source, node_id, node_type, bin, ended, failed, run_ms
         FROM node_bins
@@ -227,3 +231,13 @@ LATERAL (
 ) known
 WHERE r.grain = 'day' AND (r.dimension, r.key, r.bucket, r.environment, r.source)
     = (day.dimension, day.key, day.bucket, day.environment, day.source)
+
+-- name: set_aside
+-- What cannot be folded must not keep the rest from it: it is recorded, and gone.
+WITH broken AS (
+    DELETE FROM monitor.rollup_deltas d
+    WHERE d.seq = (SELECT o.seq FROM monitor.rollup_deltas o ORDER BY o.seq LIMIT 1)
+    RETURNING d.*
+)
+SELECT monitor.record_source_error('rollups', coalesce(b.workflow_id, b.robot_id, ''), :code, :message)
+FROM broken b

@@ -55,6 +55,9 @@ class Sketch:
         return counts
 
 
+EMPTY = Sketch()
+
+
 def middle(bin_: int) -> float:
     """What stands for all values of a bin, in the unit that was sketched."""
     if bin_ == 0:

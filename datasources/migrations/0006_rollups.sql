@@ -41,7 +41,7 @@ CREATE TABLE monitor.rollups (
     cancelled       bigint NOT NULL,
     runs            bigint NOT NULL,
     run_ms          numeric NOT NULL,
-    run_ms_squared  numeric NOT NULL,
+    run_ms_squared  double precision NOT NULL,
     shortest_run_ms double precision,
     longest_run_ms  double precision,
     waits           bigint NOT NULL,
@@ -51,6 +51,7 @@ CREATE TABLE monitor.rollups (
 ) WITH (fillfactor = 70);
 COMMENT ON COLUMN monitor.rollups.bucket IS 'start of the hour or day, in UTC, in which the jobs were created';
 COMMENT ON COLUMN monitor.rollups.runs IS 'jobs that completed or failed and have a duration';
+COMMENT ON COLUMN monitor.rollups.run_ms IS 'their sum: exact, so that what is taken away again leaves nothing';
 COMMENT ON COLUMN monitor.rollups.waits IS 'jobs that ended and had been claimed';
 CREATE INDEX rollups_by_bucket ON monitor.rollups (dimension, grain, bucket);
 
