@@ -44,9 +44,10 @@ Value = TypeVar("Value")
 class MetricsAggregator:
     """Answers for scopes of one shape at a time: scopes that differ in their workflow or robot only."""
 
-    def __init__(self, database: Database, now: datetime) -> None:
+    def __init__(self, database: Database, now: datetime, kept: datetime | None = None) -> None:
         self._database = database
         self._now = now
+        self._kept = kept  # jobs from before may be forgotten
 
     async def totals(self, scopes: Sequence[AnalyticsScope]) -> list[Totals]:
         """How the jobs of each scope went."""
@@ -108,7 +109,7 @@ class MetricsAggregator:
         sketched = any(measure.fraction is not None for measure in measures)
         counted = await self._by_key("totals", scopes, step=step)
         drawn = await self._by_key("sketches", scopes, step=step, measure="run") if sketched else {}
-        starts = _starts(scopes[0], step)
+        starts = step.starts(scopes[0].since, min(scopes[0].until, self._now))
         answers = []
         for scope in scopes:
             totals = {row["start"]: Totals(*row[2:]) for row in counted.get(scope.key, ())}
@@ -148,7 +149,7 @@ class MetricsAggregator:
         if crossed or (of_workflow and of_robot) or step is Step.MINUTE:
             cover = Cover.from_jobs(scope.since, scope.until)
         else:
-            cover = Cover.of(scope.since, scope.until, self._now, days=step is not Step.HOUR)
+            cover = Cover.of(scope.since, scope.until, self._now, days=step is not Step.HOUR, kept=self._kept)
         records = await self._database.fetch(
             _SQL[name],
             {
@@ -207,11 +208,3 @@ def _bottleneck(row: asyncpg.Record) -> Bottleneck:
         100 * row["run_ms"] / row["all_ms"] if row["all_ms"] else None,
         sketch.quantiles([0.95])[0],
     )
-
-
-def _starts(scope: AnalyticsScope, step: Step) -> list[datetime]:
-    starts, start = [], step.floor(scope.since)
-    while start < scope.until:
-        starts.append(start)
-        start += step.length
-    return starts

@@ -430,7 +430,7 @@ CREATE TABLE monitor.rollups (
     cancelled bigint NOT NULL,
     runs bigint NOT NULL,
     run_ms numeric NOT NULL,
-    run_ms_squared numeric NOT NULL,
+    run_ms_squared double precision NOT NULL,
     shortest_run_ms double precision,
     longest_run_ms double precision,
     waits bigint NOT NULL,
@@ -444,6 +444,8 @@ WITH (fillfactor='70');
 COMMENT ON COLUMN monitor.rollups.bucket IS 'start of the hour or day, in UTC, in which the jobs were created';
 
 COMMENT ON COLUMN monitor.rollups.runs IS 'jobs that completed or failed and have a duration';
+
+COMMENT ON COLUMN monitor.rollups.run_ms IS 'their sum: exact, so that what is taken away again leaves nothing';
 
 COMMENT ON COLUMN monitor.rollups.waits IS 'jobs that ended and had been claimed';
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
+from math import ceil
 
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
@@ -36,6 +37,11 @@ class Step(StrEnum):
             return moment.replace(minute=0, second=0, microsecond=0)
         midnight = moment.replace(hour=0, minute=0, second=0, microsecond=0)
         return midnight if self is Step.DAY else midnight - timedelta(days=midnight.weekday())
+
+    def starts(self, since: datetime, until: datetime) -> list[datetime]:
+        """The points of a window, from the one in which it begins."""
+        first = self.floor(since)
+        return [first + number * self.length for number in range(ceil((until - first) / self.length))]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +87,16 @@ class Cover:
         return cls((), ((since, until),))
 
     @classmethod
-    def of(cls, since: datetime, until: datetime, now: datetime, *, days: bool = True) -> Cover:
-        """As much of a window from the rollups as can be; the hour that `now` lies in counts as over."""
+    def of(
+        cls, since: datetime, until: datetime, now: datetime, *, days: bool = True, kept: datetime | None = None
+    ) -> Cover:
+        """As much of a window from the rollups as can be; the hour that `now` lies in counts as over.
+
+        Where jobs from before `kept` are forgotten, a window has whole hours only.
+        """
+        if kept is not None:
+            since = Step.HOUR.floor(since) if since < kept else since
+            until = _ceiling(until) if until < kept else until
         first = _ceiling(since)
         last = _ceiling(until) if until >= now else Step.HOUR.floor(until)
         if first >= last:
