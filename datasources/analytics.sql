@@ -12,8 +12,7 @@ unnest(:edge_starts::timestamptz[], :edge_ends::timestamptz[]) AS edge (start, s
 
 -- name: meant
   AND c.workflow_id = ANY(:workflow_ids::text[])                                            --? workflow_ids
-  AND c.robot_id = ANY(:robot_ids::text[])                                                  --? robot_ids
-  AND c.environment = :environment                                                          --? environment
+{robots_meant}
 
 -- name: key
 CASE :dimension WHEN 'workflow' THEN c.workflow_id WHEN 'robot' THEN c.robot_id ELSE '' END
@@ -251,6 +250,10 @@ LEFT JOIN (
 WHERE n.place <= :limit
 ORDER BY n.key, n.place
 
+-- name: robots_meant
+  AND c.robot_id = ANY(:robot_ids::text[])                                                  --? robot_ids
+  AND c.environment = :environment                                                          --? environment
+
 -- name: robot_time
 -- How many seconds of the window's whole hours robots spent in each status, those that they still are in included.
 SELECT t.key, t.status, sum(t.seconds)::float8 AS seconds
@@ -263,11 +266,11 @@ FROM (
     FROM (
         SELECT c.robot_id, c.status, c.at, c.until FROM monitor.rollup_deltas c
         WHERE c.kind = 'robot' AND c.at < :until AND c.until > :since
-{meant}
+{robots_meant}
         UNION ALL
         SELECT c.robot_id, c.status, c.status_since, :now::timestamptz FROM monitor.robots c
         WHERE c.status_since < least(:until, :now::timestamptz)
-{meant}
+{robots_meant}
     ) s
     WHERE least(s.until, :until) > greatest(s.at, :since)
 ) t

@@ -11,6 +11,39 @@ CREATE FUNCTION monitor.belongings(job text) RETURNS TABLE(kind text, status tex
     SELECT 'healing', NULL, NULL, h.tier, NULL, h.success FROM monitor.healing_events h WHERE h.job_id = job
 $$;
 
+CREATE FUNCTION monitor.keep_heartbeat_days(seconds double precision) RETURNS integer
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'monitor'
+    SET lock_timeout TO '500ms'
+    AS $_$
+DECLARE
+    today date := (now() AT TIME ZONE 'UTC')::date;
+    dropped integer := 0;
+    partition text;
+    day date;
+BEGIN
+    FOR day IN SELECT today + ahead FROM generate_series(0, 2) AS ahead LOOP
+        partition := 'heartbeats_' || to_char(day, 'YYYYMMDD');
+        CONTINUE WHEN to_regclass('monitor.' || partition) IS NOT NULL OR EXISTS (
+            SELECT FROM monitor.heartbeats_other o WHERE o.at >= day::timestamp AT TIME ZONE 'UTC'
+                AND o.at < (day + 1)::timestamp AT TIME ZONE 'UTC');
+        EXECUTE format('CREATE TABLE monitor.%I PARTITION OF monitor.heartbeats FOR VALUES FROM (%L) TO (%L)', partition,
+                       day::timestamp AT TIME ZONE 'UTC', (day + 1)::timestamp AT TIME ZONE 'UTC');
+    END LOOP;
+    FOR partition IN
+        SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+        WHERE i.inhparent = 'monitor.heartbeats'::regclass AND c.relname ~ '^heartbeats_[0-9]{8}$'
+          AND (to_date(right(c.relname, 8), 'YYYYMMDD') + 1)::timestamp AT TIME ZONE 'UTC'
+              < now() - make_interval(secs => seconds)
+    LOOP
+        EXECUTE format('DROP TABLE monitor.%I', partition);
+        dropped := dropped + 1;
+    END LOOP;
+    RETURN dropped;
+EXCEPTION WHEN lock_not_available OR insufficient_privilege THEN
+    RETURN 0;
+END $_$;
+
 CREATE FUNCTION monitor.log_job() RETURNS trigger
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'monitor'
@@ -203,9 +236,21 @@ ALTER TABLE monitor.healing_events ALTER COLUMN healing_id ADD GENERATED ALWAYS 
 );
 
 CREATE TABLE monitor.heartbeats (
-    robot_id text NOT NULL,
-    at timestamp with time zone NOT NULL,
-    status text NOT NULL,
+    robot_id text CONSTRAINT heartbeats_robot_id_not_null1 NOT NULL,
+    at timestamp with time zone CONSTRAINT heartbeats_at_not_null1 NOT NULL,
+    status text CONSTRAINT heartbeats_status_not_null1 NOT NULL,
+    cpu_percent double precision,
+    memory_mb double precision,
+    memory_percent double precision,
+    job_id text,
+    CONSTRAINT heartbeats_status_check CHECK ((status = ANY (ARRAY['idle'::text, 'busy'::text, 'offline'::text, 'failed'::text])))
+)
+PARTITION BY RANGE (at);
+
+CREATE TABLE monitor.heartbeats_other (
+    robot_id text CONSTRAINT heartbeats_robot_id_not_null NOT NULL,
+    at timestamp with time zone CONSTRAINT heartbeats_at_not_null NOT NULL,
+    status text CONSTRAINT heartbeats_status_not_null NOT NULL,
     cpu_percent double precision,
     memory_mb double precision,
     memory_percent double precision,
@@ -465,6 +510,8 @@ CREATE TABLE monitor.sources (
     attached_at timestamp with time zone DEFAULT now() NOT NULL
 );
 
+ALTER TABLE ONLY monitor.heartbeats ATTACH PARTITION monitor.heartbeats_other DEFAULT;
+
 ALTER TABLE ONLY monitor.events
     ADD CONSTRAINT events_pkey PRIMARY KEY (seq);
 
@@ -473,6 +520,9 @@ ALTER TABLE ONLY monitor.healing_events
 
 ALTER TABLE ONLY monitor.heartbeats
     ADD CONSTRAINT heartbeats_pkey PRIMARY KEY (robot_id, at);
+
+ALTER TABLE ONLY monitor.heartbeats_other
+    ADD CONSTRAINT heartbeats_other_pkey PRIMARY KEY (robot_id, at);
 
 ALTER TABLE ONLY monitor.jobs
     ADD CONSTRAINT jobs_pkey PRIMARY KEY (job_id);
@@ -574,6 +624,8 @@ CREATE INDEX rollup_nodes_by_bucket ON monitor.rollup_nodes USING btree (grain, 
 
 CREATE INDEX rollups_by_bucket ON monitor.rollups USING btree (dimension, grain, bucket);
 
+ALTER INDEX monitor.heartbeats_pkey ATTACH PARTITION monitor.heartbeats_other_pkey;
+
 CREATE TRIGGER log_insert AFTER INSERT ON monitor.jobs FOR EACH ROW WHEN ((current_setting('monitor.backfill'::text, true) IS DISTINCT FROM 'on'::text)) EXECUTE FUNCTION monitor.log_job();
 
 CREATE TRIGGER log_insert AFTER INSERT ON monitor.node_executions FOR EACH ROW WHEN ((current_setting('monitor.backfill'::text, true) IS DISTINCT FROM 'on'::text)) EXECUTE FUNCTION monitor.log_node();
@@ -617,8 +669,8 @@ CREATE TRIGGER roll_up_update AFTER UPDATE ON monitor.node_executions FOR EACH R
 ALTER TABLE ONLY monitor.healing_events
     ADD CONSTRAINT healing_events_job_id_fkey FOREIGN KEY (job_id) REFERENCES monitor.jobs(job_id) ON DELETE CASCADE;
 
-ALTER TABLE ONLY monitor.heartbeats
-    ADD CONSTRAINT heartbeats_robot_id_fkey FOREIGN KEY (robot_id) REFERENCES monitor.robots(robot_id) ON DELETE CASCADE;
+ALTER TABLE monitor.heartbeats
+    ADD CONSTRAINT heartbeats_robot_id_fkey1 FOREIGN KEY (robot_id) REFERENCES monitor.robots(robot_id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY monitor.node_executions
     ADD CONSTRAINT node_executions_job_id_fkey FOREIGN KEY (job_id) REFERENCES monitor.jobs(job_id) ON DELETE CASCADE;

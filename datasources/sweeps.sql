@@ -13,12 +13,17 @@ FOR NO KEY UPDATE SKIP LOCKED
 -- The robots are offline.
 UPDATE monitor.robots r SET status = 'offline' WHERE r.robot_id = ANY(:robot_ids::text[])
 
+-- name: keep_heartbeat_days
+-- Drop the days of heartbeats that ended longer ago, and make room for those to come.
+SELECT monitor.keep_heartbeat_days(:seconds) AS dropped
+
 -- name: prune_heartbeats
--- Forget heartbeats older than so many seconds; the oldest of each robot stand first in its part of the index.
-DELETE FROM monitor.heartbeats h
+-- Forget heartbeats older than so many seconds that lie in no day's partition; the oldest of each robot stand first in
+-- its part of the index.
+DELETE FROM monitor.heartbeats_other h
 USING (
     SELECT old.robot_id, old.at FROM monitor.robots r, LATERAL (
-        SELECT o.robot_id, o.at FROM monitor.heartbeats o
+        SELECT o.robot_id, o.at FROM monitor.heartbeats_other o
         WHERE o.robot_id = r.robot_id AND o.at < now() - make_interval(secs => :seconds)
         ORDER BY o.at LIMIT :limit
     ) old

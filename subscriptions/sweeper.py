@@ -18,6 +18,7 @@ from datasources.events import prune_events
 from datasources.postgres import Connection, Database, UpstreamError
 from datasources.settings import Settings
 from datasources.sweeps import (
+    keep_heartbeat_days,
     prune_heartbeats,
     prune_jobs,
     prune_source_errors,
@@ -44,7 +45,7 @@ class Sweeper:
         self._settings = settings
         self.sweeps = 0
         self.failures = 0
-        self.swept: Counter[str] = Counter(robots=0, events=0, heartbeats=0, jobs=0, source_errors=0)
+        self.swept: Counter[str] = Counter(robots=0, events=0, heartbeats=0, heartbeat_days=0, jobs=0, source_errors=0)
 
     async def run(self) -> None:
         """Sweep every few seconds, until cancelled."""
@@ -78,6 +79,9 @@ class Sweeper:
         for kind, broom in brooms.items():
             while await self._piece(kind, broom) == _PIECE:
                 pass
+        await self._piece(
+            "heartbeat_days", lambda connection: keep_heartbeat_days(connection, seconds=_HEARTBEAT_DAYS * _DAY)
+        )
         if (days := settings.job_days) is not None:
             # A piece a sweep, for a past of millions must not be in the way of the present.
             await self._piece("jobs", lambda connection: prune_jobs(connection, seconds=days * _DAY, limit=_PIECE))
