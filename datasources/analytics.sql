@@ -69,30 +69,33 @@ FROM (
 GROUP BY 1, 2
 
 -- name: sketched
--- The window's sketches, one for each key, or for each key and step.
+-- The window's sketches, one for each key, or for each key and step; the step is found before a row becomes its bins.
 SELECT b.key, b.start, array_agg(b.bin ORDER BY b.bin) AS bins, array_agg(b.count ORDER BY b.bin) AS counts,
        sum(b.count) AS total
 FROM (
-    SELECT t.key,
-           date_trunc(:step, t.at, 'UTC') AS start,                                         --? step
-           NULL::timestamptz AS start,                                                      --? !step
-           t.bin, sum(t.count)::bigint AS count
+    SELECT t.key, t.start, u.bin, sum(u.count)::bigint AS count
     FROM (
-        SELECT r.key, r.bucket AS at, u.bin, u.count
-        FROM {spans} JOIN monitor.rollup_sketches r ON r.measure = :measure AND
-{spanned}
-        CROSS JOIN LATERAL unnest(r.bins, r.counts) AS u (bin, count)
-        UNION ALL
-        SELECT l.key, l.at, monitor.sketch_bin(l.value), l.sign
+        SELECT t.key, t.bins, t.counts,
+               date_trunc(:step, t.at, 'UTC') AS start                                      --? step
+               NULL::timestamptz AS start                                                   --? !step
         FROM (
-            SELECT l.*, CASE :measure WHEN 'wait' THEN l.queue_wait_ms ELSE l.duration_ms END AS value
+            SELECT r.key, r.bucket AS at, r.bins, r.counts
+            FROM {spans} JOIN monitor.rollup_sketches r ON r.measure = :measure AND
+{spanned}
+            UNION ALL
+            SELECT l.key, l.at, ARRAY[monitor.sketch_bin(l.value)], ARRAY[l.sign::integer]
             FROM (
+                SELECT l.*, CASE :measure WHEN 'wait' THEN l.queue_wait_ms ELSE l.duration_ms END AS value
+                FROM (
 {loose}
+                ) l
             ) l
-        ) l
-        WHERE l.value IS NOT NULL
+            WHERE l.value IS NOT NULL
+        ) t
+        OFFSET 0
     ) t
-    GROUP BY 1, 2, 3 HAVING sum(t.count) > 0
+    CROSS JOIN LATERAL unnest(t.bins, t.counts) AS u (bin, count)
+    GROUP BY t.key, t.start, u.bin HAVING sum(u.count) > 0
 ) b
 GROUP BY b.key, b.start
 
