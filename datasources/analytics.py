@@ -113,7 +113,7 @@ class MetricsAggregator:
         answers = []
         for scope in scopes:
             totals = {row["start"]: Totals(*row[2:]) for row in counted.get(scope.key, ())}
-            sketches = {row["start"]: Sketch(row["bins"], row["counts"]) for row in drawn.get(scope.key, ())}
+            sketches = {row["start"]: Sketch.of(row["bins"], row["counts"]) for row in drawn.get(scope.key, ())}
             answers.append(
                 [
                     Point(
@@ -189,14 +189,14 @@ def _of_robot(scopes: Sequence[AnalyticsScope]) -> bool:
 
 
 def _percentiles(row: asyncpg.Record) -> Percentiles:
-    sketch = Sketch(row["bins"], row["counts"])
+    sketch = Sketch.of(row["bins"], row["counts"])
     exact = row["read"] == row["total"]  # fewer where the jobs are forgotten, and none where they were too many
     p50, p75, p90, p95, p99 = row["values"] if exact else sketch.quantiles(FRACTIONS)
     return Percentiles(p50, p75, p90, p95, p99, exact, sketch)
 
 
 def _bottleneck(row: asyncpg.Record) -> Bottleneck:
-    sketch = Sketch(row["bins"] or (), row["counts"] or ())
+    sketch = Sketch.of(row["bins"] or (), row["counts"] or ())
     return Bottleneck(
         row["workflow_id"],
         row["node_id"],

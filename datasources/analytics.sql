@@ -70,7 +70,7 @@ GROUP BY 1, 2
 
 -- name: sketched
 -- The window's sketches, one for each key, or for each key and step; the step is found before a row becomes its bins.
-SELECT b.key, b.start, array_agg(b.bin ORDER BY b.bin) AS bins, array_agg(b.count ORDER BY b.bin) AS counts,
+SELECT b.key, b.start, array_agg(b.bin) AS bins, array_agg(b.count) AS counts,
        sum(b.count) AS total
 FROM (
     SELECT t.key, t.start, u.bin, sum(u.count)::bigint AS count
@@ -239,8 +239,8 @@ WITH piece AS MATERIALIZED (
 SELECT n.*, s.bins, s.counts
 FROM node n
 LEFT JOIN (
-    SELECT b.key, b.workflow_id, b.node_id, b.node_type, array_agg(b.bin ORDER BY b.bin) AS bins,
-           array_agg(b.count ORDER BY b.bin) AS counts
+    SELECT b.key, b.workflow_id, b.node_id, b.node_type, array_agg(b.bin) AS bins,
+           array_agg(b.count) AS counts
     FROM (
         SELECT p.key, p.workflow_id, p.node_id, p.node_type, u.bin, sum(u.count)::bigint AS count
         FROM (SELECT * FROM node WHERE place <= :limit) top
