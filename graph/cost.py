@@ -30,10 +30,11 @@ from graphql import (
     value_from_ast_untyped,
 )
 
-_SIZES = ("last", "first", "ids")  # arguments that say how long a list is; the first one that is given counts
+_SIZES = ("last", "first", "ids", "bins")  # arguments that say how long a list is; the first one that is given counts
 _PAGE = 100  # a longer default is a bound that is hardly ever reached
 _USUAL = 20
 _LONGEST = 1000  # a list that is asked to be longer is refused by its resolver, in better words
+_POINTS = 1500  # of a time series, which tells its step and not its length
 _INTROSPECTED = 10  # types, fields, arguments: about so many of each
 _OBJECT = 5  # in plain fields: an object is built, and often waited for
 
@@ -105,7 +106,7 @@ class Cost:
                     return len(size)
                 if isinstance(size, int):
                     return min(max(size, 1), _LONGEST) if name in given or size <= _PAGE else _USUAL
-        return 1
+        return _POINTS if "step" in field.args else 1
 
     @staticmethod
     def _introspected(field: GraphQLField) -> int:

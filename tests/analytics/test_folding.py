@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from straight import expect_totals, straight
 
 from datasources.analytics import MetricsAggregator
+from datasources.migrate import migrate, shipped
 from datasources.postgres import Database
 from datasources.rollups import backlog, fold, folding
 from datasources.settings import Settings
@@ -316,6 +317,7 @@ async def test_robots_hours_are_told_by_their_status(
 
 KILLED = """
 import asyncio, sys
+from datasources.migrate import migrate, shipped
 from datasources.postgres import Database
 from datasources.settings import Settings
 from datasources.rollups import fold, folding
@@ -404,3 +406,26 @@ async def test_jobs_that_are_forgotten_stay_in_history(
         assert (totals.completed, totals.alive, totals.run_ms, tiers[0].attempts) == (2, 1, 1005.0, 1)
         assert not runs.exact, "a job is gone: only the sketch knows it"
         assert runs.p99 == pytest.approx(995, rel=0.02)
+
+
+async def test_what_was_there_before_is_folded_after_the_migration(empty_dsn: str) -> None:
+    await migrate(empty_dsn, [migration for migration in shipped() if migration.version <= 3])
+    old = await asyncpg.connect(empty_dsn, timeout=10)
+    try:
+        await job(old, "good", created_at=NOW - timedelta(days=2))
+        await job(old, "bad", status="failed")
+        await old.execute(HEALING, "bad", "anchor", True)
+        await old.execute("INSERT INTO monitor.robots (robot_id, hostname) VALUES ('r', 'h')")
+        await old.execute("UPDATE monitor.robots SET status = 'busy'")
+        await migrate(empty_dsn)
+        database = Database(empty_dsn, Settings())
+        await database.open()
+        try:
+            assert await backlog(database) == 4
+            for _ in range(2):
+                await expect_all(database, old)
+                await Folder(database).fold()
+        finally:
+            await database.close()
+    finally:
+        await old.close(timeout=5)
