@@ -7,6 +7,7 @@ broken ends of a window from the jobs, in one snapshot: they never lag. `rollups
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TypeVar
@@ -58,7 +59,7 @@ class MetricsAggregator:
         """Run times (`run`) or waiting times (`wait`) of each scope: exact where all that is asked for is little."""
         most = MOST_EXACT if scopes[0].exact else _FEW
         found = await self._by_key("percentiles", scopes, measure=measure, most=most, fractions=FRACTIONS)
-        return _each(scopes, found, lambda rows: _percentiles(rows[0]), Percentiles())
+        return [await _percentiles(found[scope.key]) if scope.key in found else Percentiles() for scope in scopes]
 
     async def slowest(self, scopes: Sequence[AnalyticsScope]) -> list[list[SlowWorkflow]]:
         """The slowest workflows of each scope, slowest first."""
@@ -113,7 +114,7 @@ class MetricsAggregator:
         answers = []
         for scope in scopes:
             totals = {row["start"]: Totals(*row[2:]) for row in counted.get(scope.key, ())}
-            sketches = {row["start"]: Sketch.of(row["bins"], row["counts"]) for row in drawn.get(scope.key, ())}
+            sketches = await _sketches(drawn.get(scope.key, ()))
             answers.append(
                 [
                     Point(
@@ -188,15 +189,28 @@ def _of_robot(scopes: Sequence[AnalyticsScope]) -> bool:
     return scopes[0].robot_id is not None
 
 
-def _percentiles(row: asyncpg.Record) -> Percentiles:
-    sketch = Sketch.of(row["bins"], row["counts"])
+async def _percentiles(rows: Sequence[asyncpg.Record]) -> Percentiles:
+    [sketch] = (await _sketches(rows, step=None)).values()
+    row = rows[0]
     exact = row["read"] == row["total"]  # fewer where the jobs are forgotten, and none where they were too many
     p50, p75, p90, p95, p99 = row["values"] if exact else sketch.quantiles(FRACTIONS)
     return Percentiles(p50, p75, p90, p95, p99, exact, sketch)
 
 
+async def _sketches(rows: Sequence[asyncpg.Record], step: str | None = "start") -> dict[datetime | None, Sketch]:
+    """The sketches that pieces make, by the step they belong to, or one of all."""
+    pieces: dict[datetime | None, list[tuple[Sequence[int], Sequence[int]]]] = {}
+    for row in rows:
+        pieces.setdefault(row[step] if step else None, []).append((row["bins"], row["counts"]))
+    sketches = {}
+    for start, parts in pieces.items():
+        sketches[start] = Sketch.of(parts)
+        await asyncio.sleep(0)  # a hundred robots over a month are some hundred thousand bins
+    return sketches
+
+
 def _bottleneck(row: asyncpg.Record) -> Bottleneck:
-    sketch = Sketch.of(row["bins"] or (), row["counts"] or ())
+    sketch = Sketch.of([(row["bins"] or (), row["counts"] or ())])
     return Bottleneck(
         row["workflow_id"],
         row["node_id"],

@@ -68,65 +68,80 @@ FROM (
 ) t
 GROUP BY 1, 2
 
--- name: sketched
--- The window's sketches, one for each key, or for each key and step; the step is found before a row becomes its bins.
-SELECT b.key, b.start, array_agg(b.bin) AS bins, array_agg(b.count) AS counts,
-       sum(b.count) AS total
+-- name: measured
+-- Values that no sketch of this window holds.
+SELECT l.key, l.at, l.sign, l.value
 FROM (
-    SELECT t.key, t.start, u.bin, sum(u.count)::bigint AS count
+    SELECT l.key, l.at, l.sign, CASE :measure WHEN 'wait' THEN l.queue_wait_ms ELSE l.duration_ms END AS value
     FROM (
-        SELECT t.key, t.bins, t.counts,
-               date_trunc(:step, t.at, 'UTC') AS start                                      --? step
-               NULL::timestamptz AS start                                                   --? !step
-        FROM (
-            SELECT r.key, r.bucket AS at, r.bins, r.counts
-            FROM {spans} JOIN monitor.rollup_sketches r ON r.measure = :measure AND
-{spanned}
-            UNION ALL
-            SELECT l.key, l.at, ARRAY[monitor.sketch_bin(l.value)], ARRAY[l.sign::integer]
-            FROM (
-                SELECT l.*, CASE :measure WHEN 'wait' THEN l.queue_wait_ms ELSE l.duration_ms END AS value
-                FROM (
 {loose}
-                ) l
-            ) l
-            WHERE l.value IS NOT NULL
-        ) t
-        OFFSET 0
-    ) t
-    CROSS JOIN LATERAL unnest(t.bins, t.counts) AS u (bin, count)
-    GROUP BY t.key, t.start, u.bin HAVING sum(u.count) > 0
+    ) l
+) l
+WHERE l.value IS NOT NULL
+
+-- name: pieces
+-- The window's sketches as they lie there. They are added by who asks: Postgres would make a row of every bin for that.
+SELECT r.key, r.bins, r.counts,
+       date_trunc(:step, r.bucket, 'UTC') AS start                                          --? step
+       NULL::timestamptz AS start                                                           --? !step
+FROM {spans} JOIN monitor.rollup_sketches r ON r.measure = :measure AND
+{spanned}
+UNION ALL
+SELECT b.key, array_agg(b.bin), array_agg(b.count), b.start
+FROM (
+    SELECT m.key, monitor.sketch_bin(m.value) AS bin, sum(m.sign)::integer AS count,
+           date_trunc(:step, m.at, 'UTC') AS start                                          --? step
+           NULL::timestamptz AS start                                                       --? !step
+    FROM (
+{measured}
+    ) m
+    GROUP BY 1, 2, 4
 ) b
 GROUP BY b.key, b.start
 
 -- name: sketches
--- Sketches as they are.
-{sketched}
+-- Pieces of sketches.
+{pieces}
 
 -- name: percentiles
--- Sketches, and what the jobs themselves say where all of them are few enough to be read, the smallest first.
-SELECT s.key, s.bins, s.counts, s.total, jobs.read, jobs.values
+-- Pieces of each key's sketch, and what the jobs themselves say where all of them are few enough to be read, the
+-- smallest first.
+SELECT e.key, p.bins, p.counts, e.total, e.read, e.values
 FROM (
-    SELECT s.*, sum(s.total) OVER (ORDER BY s.total, s.key) <= :most AS few
+    SELECT s.*, jobs.*
     FROM (
-{sketched}
+        SELECT t.key, sum(t.count) AS total, sum(sum(t.count)) OVER (ORDER BY sum(t.count), t.key) <= :most AS few
+        FROM (
+            SELECT r.key, CASE :measure WHEN 'wait' THEN r.waits ELSE r.runs END AS count
+            FROM {spans} JOIN monitor.rollups r ON
+{spanned}
+            UNION ALL
+            SELECT m.key, m.sign
+            FROM (
+{measured}
+            ) m
+        ) t
+        GROUP BY t.key HAVING sum(t.count) > 0
     ) s
-) s
-LEFT JOIN LATERAL (
-    SELECT count(*) AS read, percentile_cont(:fractions::float8[]) WITHIN GROUP (ORDER BY l.value) AS values
-    FROM (
-        SELECT CASE WHEN :measure = 'wait' THEN c.queue_wait_ms WHEN c.status <> 'cancelled' THEN c.duration_ms END
-               AS value
-        FROM monitor.jobs c
-        WHERE s.few AND c.created_at >= :since AND c.created_at < :until
-          AND c.workflow_id = s.key                                                         --? workflow_ids
-          AND c.robot_id = ANY(:robot_ids::text[])                                          --? robot_ids workflow_ids
-          AND c.robot_id = s.key                                                            --? robot_ids !workflow_ids
-          AND c.environment = :environment                                                  --? environment
-          AND c.status IN ('completed', 'failed', 'cancelled')
-    ) l
-    WHERE l.value IS NOT NULL
-) jobs ON s.few
+    LEFT JOIN LATERAL (
+        SELECT count(*) AS read, percentile_cont(:fractions::float8[]) WITHIN GROUP (ORDER BY l.value) AS values
+        FROM (
+            SELECT CASE WHEN :measure = 'wait' THEN c.queue_wait_ms WHEN c.status <> 'cancelled' THEN c.duration_ms END
+                   AS value
+            FROM monitor.jobs c
+            WHERE s.few AND c.created_at >= :since AND c.created_at < :until
+              AND c.workflow_id = s.key                                                     --? workflow_ids
+              AND c.robot_id = ANY(:robot_ids::text[])                                      --? robot_ids workflow_ids
+              AND c.robot_id = s.key                                                        --? robot_ids !workflow_ids
+              AND c.environment = :environment                                              --? environment
+              AND c.status IN ('completed', 'failed', 'cancelled')
+        ) l
+        WHERE l.value IS NOT NULL
+    ) jobs ON s.few
+) e
+JOIN (
+{pieces}
+) p ON p.key = e.key
 
 -- name: slowest
 -- The workflows with the longest average run, of those that ran at least three times.

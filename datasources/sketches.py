@@ -7,7 +7,7 @@ percent of the true one whatever the values are, and two sketches are added by a
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
@@ -25,9 +25,14 @@ class Sketch:
     counts: Sequence[int] = ()
 
     @classmethod
-    def of(cls, bins: Sequence[int], counts: Sequence[int]) -> Sketch:
-        """A sketch of bins in any order: Python sorts small numbers faster than Postgres sorts rows."""
-        return cls(*zip(*sorted(zip(bins, counts, strict=True)), strict=True)) if bins else EMPTY
+    def of(cls, pieces: Iterable[tuple[Sequence[int], Sequence[int]]]) -> Sketch:
+        """The sum of sketches, whose bins may come in any order; counts below zero take away."""
+        added: dict[int, int] = {}
+        for bins, counts in pieces:
+            for bin_, count in zip(bins, counts, strict=True):
+                added[bin_] = added.get(bin_, 0) + count
+        kept = sorted((bin_, count) for bin_, count in added.items() if count > 0)
+        return cls(*zip(*kept, strict=True)) if kept else EMPTY
 
     @property
     def total(self) -> int:
