@@ -42,6 +42,9 @@ TABLES: Mapping[str, str | None] = {
     "sources": None,
 }
 
+# Functions of ours that read no table.
+PURE = frozenset({"monitor.sketch_bin"})
+
 _REFERENCE = re.compile(
     r"""'(?:[^']|'')*' | --[^\n]*                                        # what says nothing to us
     | (?<=FROM\s|JOIN\s)(?<!DELETE\ FROM\s)monitor\.(?P<table>\w+)\s+(?:AS\s+)?(?P<alias>[a-z]\w*)
@@ -88,6 +91,8 @@ def narrowed(name: str, statement: str, within: str) -> str:
     """
 
     def reference(match: re.Match[str]) -> str:
+        if match["other"] in PURE:
+            return match[0]
         if match["other"]:
             raise LookupError(f"the query {name} does more with {match['other']} than read it: it takes no scope")
         if match["table"] is None or match["unscoped"]:
