@@ -81,6 +81,19 @@ class Cover:
     spans: tuple[Span, ...]
     edges: tuple[tuple[datetime, datetime], ...]
 
+    @property
+    def since(self) -> datetime:
+        """Where it begins."""
+        return min(start for start, _ in self._parts())
+
+    @property
+    def until(self) -> datetime:
+        """Where it ends."""
+        return max(end for _, end in self._parts())
+
+    def _parts(self) -> list[tuple[datetime, datetime]]:
+        return [*self.edges, *((start, end) for _, start, end in self.spans)]
+
     @classmethod
     def from_jobs(cls, since: datetime, until: datetime) -> Cover:
         """All of a window from its jobs."""
