@@ -2,13 +2,13 @@
 
 import asyncio
 import sys
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import asyncpg
 import pytest
-from conftest import Fold
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from straight import expect_totals, straight
@@ -21,6 +21,8 @@ from datasources.settings import Settings
 from datasources.windows import AnalyticsScope
 from subscriptions.folder import Folder
 from subscriptions.sweeper import Sweeper
+
+Fold = Callable[[], Awaitable[int]]
 
 NOW = datetime.now(UTC)
 WEEK = AnalyticsScope(NOW - timedelta(days=7, minutes=7), NOW + timedelta(hours=1))
