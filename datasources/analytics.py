@@ -1,139 +1,224 @@
-"""How jobs went over a window of time: totals, rates, percentiles, the slowest and the errors.
+"""The aggregator: how jobs went over a window of time, whatever the history.
 
 A window holds the jobs created in it. Rates divide by the jobs that ended, durations are of jobs that ran to an end
-(completed or failed), in milliseconds. Without such jobs they are None: nothing happened is not zero.
+(completed or failed), in milliseconds. Answers come from the rollups, from what is not folded into them yet, and at the
+broken ends of a window from the jobs, in one snapshot: they never lag. `rollups.py` tells how the rollups come about.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import TypeVar
 
 import asyncpg
 
+from datasources.measures import (
+    FRACTIONS,
+    Bottleneck,
+    ErrorCount,
+    Errors,
+    Measure,
+    Percentiles,
+    Point,
+    RobotTime,
+    SlowWorkflow,
+    TierHealing,
+    Totals,
+)
 from datasources.postgres import Database
+from datasources.sketches import Sketch
 from datasources.sql import queries
+from datasources.windows import AnalyticsScope, Cover, Step
+
+MOST_EXACT = 1_000_000  # jobs that are read one by one where that is asked for
+_FEW = 10_000  # jobs that are read one by one without being asked
+_LISTED = 10  # as many of the slowest workflows and steps as fit a page
+_MOST_KINDS = 1000  # error types that are told apart
 
 _SQL = queries("analytics")
-_LISTED = 10  # as many of the slowest workflows and of the error types as fit a page
+
+Value = TypeVar("Value")
 
 
-@dataclass(frozen=True, slots=True)
-class AnalyticsScope:
-    """Which jobs: those created from `since` up to `until`, of one workflow, of one robot, or of all."""
+class MetricsAggregator:
+    """Answers for scopes of one shape at a time: scopes that differ in their workflow or robot only."""
 
-    since: datetime
-    until: datetime
-    workflow_id: str | None = None
-    robot_id: str | None = None
+    def __init__(self, database: Database, now: datetime, kept: datetime | None = None) -> None:
+        self._database = database
+        self._now = now
+        self._kept = kept  # jobs from before may be forgotten
+
+    async def totals(self, scopes: Sequence[AnalyticsScope]) -> list[Totals]:
+        """How the jobs of each scope went."""
+        found = await self._by_key("totals", scopes)
+        return _each(scopes, found, lambda rows: Totals(*rows[0][2:]), Totals())
+
+    async def percentiles(self, scopes: Sequence[AnalyticsScope], measure: str = "run") -> list[Percentiles]:
+        """Run times (`run`) or waiting times (`wait`) of each scope: exact where all that is asked for is little."""
+        most = MOST_EXACT if scopes[0].exact else _FEW
+        found = await self._by_key("percentiles", scopes, measure=measure, most=most, fractions=FRACTIONS)
+        return [await _percentiles(found[scope.key]) if scope.key in found else Percentiles() for scope in scopes]
+
+    async def slowest(self, scopes: Sequence[AnalyticsScope]) -> list[list[SlowWorkflow]]:
+        """The slowest workflows of each scope, slowest first."""
+        found = await self._by_key("slowest", scopes, crossed=_of_robot(scopes), limit=_LISTED)
+        return _each(scopes, found, lambda rows: [SlowWorkflow(*row[1:]) for row in rows], [])
+
+    async def errors(self, scopes: Sequence[AnalyticsScope]) -> list[Errors]:
+        """The errors of each scope, most frequent first."""
+        found = await self._by_key("errors", scopes, limit=_MOST_KINDS)
+        return _each(
+            scopes,
+            found,
+            lambda rows: Errors(tuple(ErrorCount(row["error_type"], row["failed"]) for row in rows), rows[0]["kinds"]),
+            Errors(),
+        )
+
+    async def healing(self, scopes: Sequence[AnalyticsScope]) -> list[list[TierHealing]]:
+        """What each tier of healing did for the jobs of each scope."""
+        found = await self._by_key("healing", scopes)
+        return _each(scopes, found, lambda rows: [TierHealing(*row[1:]) for row in rows], [])
+
+    async def bottlenecks(self, scopes: Sequence[AnalyticsScope]) -> list[list[Bottleneck]]:
+        """The steps that took most time in each scope, most first."""
+        found = await self._by_key("bottlenecks", scopes, crossed=_of_robot(scopes), limit=_LISTED)
+        return _each(scopes, found, lambda rows: [_bottleneck(row) for row in rows], [])
+
+    async def robot_time(self, scopes: Sequence[AnalyticsScope]) -> list[RobotTime | None]:
+        """How long robots worked, waited or were away in the whole hours of a window; of no workflow."""
+        hours = [
+            AnalyticsScope(
+                Step.HOUR.floor(scope.since),
+                Step.HOUR.floor(scope.until + timedelta(hours=1) - timedelta(microseconds=1)),
+                robot_id=scope.robot_id,
+                environment=scope.environment,
+            )
+            for scope in scopes
+        ]
+        found = await self._by_key("robot_time", hours, now=self._now)
+        none: RobotTime | None = None
+        return _each(
+            hours, found, lambda rows: RobotTime(**{row["status"]: row["seconds"] / 3600 for row in rows}), none
+        )
+
+    async def series(
+        self, scopes: Sequence[AnalyticsScope], step: Step, measures: Sequence[Measure]
+    ) -> list[list[Point]]:
+        """The measures of each scope, step by step from the one in which its window begins."""
+        sketched = any(measure.fraction is not None for measure in measures)
+        counted = await self._by_key("totals", scopes, step=step)
+        drawn = await self._by_key("sketches", scopes, step=step, measure="run") if sketched else {}
+        starts = step.starts(scopes[0].since, min(scopes[0].until, self._now))
+        answers = []
+        for scope in scopes:
+            totals = {row["start"]: Totals(*row[2:]) for row in counted.get(scope.key, ())}
+            sketches = await _sketches(drawn.get(scope.key, ()))
+            answers.append(
+                [
+                    Point(
+                        start,
+                        tuple(
+                            measure.of(totals.get(start, Totals()), sketches.get(start, Sketch()))
+                            for measure in measures
+                        ),
+                    )
+                    for start in starts
+                ]
+            )
+        return answers
+
+    async def first_job(self) -> datetime | None:
+        """When the first job was created that anything is known of."""
+        [row] = await self._database.fetch(_SQL["first_job"])
+        first: datetime | None = row["at"]
+        return first
+
+    async def _by_key(
+        self,
+        name: str,
+        scopes: Sequence[AnalyticsScope],
+        *,
+        step: Step | None = None,
+        crossed: bool = False,
+        **parameters: object,
+    ) -> Mapping[str, list[asyncpg.Record]]:
+        scope = scopes[0]
+        keys = sorted({scope.key for scope in scopes})
+        of_workflow, of_robot = scope.workflow_id is not None, scope.robot_id is not None
+        if crossed or (of_workflow and of_robot) or step is Step.MINUTE:
+            cover = Cover.from_jobs(scope.since, scope.until)
+        else:
+            cover = Cover.of(scope.since, scope.until, self._now, days=step is not Step.HOUR, kept=self._kept)
+        records = await self._database.fetch(
+            _SQL[name],
+            {
+                "dimension": "workflow" if of_workflow else "robot" if of_robot else "fleet",
+                "keys": keys if of_workflow or of_robot else None,
+                "workflow_ids": keys if of_workflow else None,
+                "robot_ids": None if not of_robot else [scope.robot_id] if of_workflow else keys,
+                "environment": scope.environment,
+                "since": cover.since,
+                "until": cover.until,
+                "step": None if step is None else step.value,
+                "span_grains": [span[0] for span in cover.spans],
+                "span_starts": [span[1] for span in cover.spans],
+                "span_ends": [span[2] for span in cover.spans],
+                "edge_starts": [edge[0] for edge in cover.edges],
+                "edge_ends": [edge[1] for edge in cover.edges],
+                **parameters,
+            },
+        )
+        found: dict[str, list[asyncpg.Record]] = {}
+        for record in records:
+            found.setdefault(record["key"], []).append(record)
+        return found
 
 
-@dataclass(frozen=True, slots=True)
-class Totals:
-    """How many jobs there were, how they ended, and their average run in milliseconds."""
-
-    total: int
-    completed: int
-    failed: int
-    cancelled: int
-    average_duration_ms: float | None
-
-    @property
-    def success_rate(self) -> float | None:
-        """Completed jobs in percent of those that ended."""
-        return self._rate(self.completed)
-
-    @property
-    def failure_rate(self) -> float | None:
-        """Failed jobs in percent of those that ended."""
-        return self._rate(self.failed)
-
-    def _rate(self, count: int) -> float | None:
-        ended = self.completed + self.failed + self.cancelled
-        return 100.0 * count / ended if ended else None
+def _each(
+    scopes: Sequence[AnalyticsScope],
+    found: Mapping[str, list[asyncpg.Record]],
+    read: Callable[[list[asyncpg.Record]], Value],
+    nothing: Value,
+) -> list[Value]:
+    return [read(found[scope.key]) if scope.key in found else nothing for scope in scopes]
 
 
-@dataclass(frozen=True, slots=True)
-class Percentiles:
-    """Run times in milliseconds that this share of the jobs stayed within."""
-
-    p50: float | None
-    p90: float | None
-    p95: float | None
-    p99: float | None
+def _of_robot(scopes: Sequence[AnalyticsScope]) -> bool:
+    return scopes[0].robot_id is not None
 
 
-@dataclass(frozen=True, slots=True)
-class SlowWorkflow:
-    """A workflow, its average run in milliseconds and how often it ran."""
-
-    workflow_id: str
-    workflow_name: str
-    average_duration_ms: float
-    runs: int
+async def _percentiles(rows: Sequence[asyncpg.Record]) -> Percentiles:
+    [sketch] = (await _sketches(rows, step=None)).values()
+    row = rows[0]
+    exact = row["read"] == row["total"]  # fewer where the jobs are forgotten, and none where they were too many
+    p50, p75, p90, p95, p99 = row["values"] if exact else sketch.quantiles(FRACTIONS)
+    return Percentiles(p50, p75, p90, p95, p99, exact, sketch)
 
 
-@dataclass(frozen=True, slots=True)
-class ErrorCount:
-    """An error type and how many jobs failed with it."""
-
-    error_type: str
-    count: int
-
-
-async def totals(database: Database, scopes: Sequence[AnalyticsScope]) -> list[Totals]:
-    """The totals of each scope; the scopes differ in their workflow only."""
-    found = await _by_subject(database, "totals", scopes)
-    return [Totals(*found[_subject(scope)][0][1:]) for scope in scopes]
+async def _sketches(rows: Sequence[asyncpg.Record], step: str | None = "start") -> dict[datetime | None, Sketch]:
+    """The sketches that pieces make, by the step they belong to, or one of all."""
+    pieces: dict[datetime | None, list[tuple[Sequence[int], Sequence[int]]]] = {}
+    for row in rows:
+        pieces.setdefault(row[step] if step else None, []).append((row["bins"], row["counts"]))
+    sketches = {}
+    for start, parts in pieces.items():
+        sketches[start] = Sketch.of(parts)
+        await asyncio.sleep(0)  # a hundred robots over a month are some hundred thousand bins
+    return sketches
 
 
-async def percentiles(database: Database, scopes: Sequence[AnalyticsScope]) -> list[Percentiles]:
-    """The percentiles of each scope; the scopes differ in their workflow only."""
-    found = await _by_subject(database, "percentiles", scopes)
-    return [Percentiles(*(found[_subject(scope)][0]["p"] or [None] * 4)) for scope in scopes]
-
-
-async def slowest(database: Database, scopes: Sequence[AnalyticsScope]) -> list[list[SlowWorkflow]]:
-    """The slowest workflows of each scope, slowest first; the scopes differ in their workflow only."""
-    found = await _by_subject(database, "slowest", scopes, limit=_LISTED)
-    return [[SlowWorkflow(*record[1:]) for record in found.get(_subject(scope), ())] for scope in scopes]
-
-
-async def errors(database: Database, scopes: Sequence[AnalyticsScope]) -> list[list[ErrorCount]]:
-    """The errors of each scope, most frequent first; the scopes differ in their workflow only."""
-    found = await _by_subject(database, "errors", scopes, limit=_LISTED)
-    return [[ErrorCount(*record[1:]) for record in found.get(_subject(scope), ())] for scope in scopes]
-
-
-async def healing_rates(database: Database, scopes: Sequence[AnalyticsScope]) -> list[float | None]:
-    """Healed steps in percent of those tried, of each scope; the scopes differ in their workflow only."""
-    found = await _by_subject(database, "healing", scopes)
-    counts = [found[_subject(scope)][0] for scope in scopes]
-    return [100.0 * count["successes"] / count["attempts"] if count["attempts"] else None for count in counts]
-
-
-def _subject(scope: AnalyticsScope) -> str:
-    return scope.workflow_id or ""
-
-
-async def _by_subject(
-    database: Database, name: str, scopes: Sequence[AnalyticsScope], limit: int | None = None
-) -> Mapping[str, list[asyncpg.Record]]:
-    subjects = sorted({_subject(scope) for scope in scopes})
-    scope = scopes[0]
-    records = await database.fetch(
-        _SQL[name],
-        {
-            "subjects": subjects,
-            "of_workflows": True if subjects != [""] else None,
-            "since": scope.since,
-            "until": scope.until,
-            "robot_id": scope.robot_id,
-            "limit": limit,
-        },
+def _bottleneck(row: asyncpg.Record) -> Bottleneck:
+    sketch = Sketch.of([(row["bins"] or (), row["counts"] or ())])
+    return Bottleneck(
+        row["workflow_id"],
+        row["node_id"],
+        row["node_type"],
+        row["ended"],
+        row["failed"],
+        row["runs"],
+        row["run_ms"],
+        100 * row["run_ms"] / row["all_ms"] if row["all_ms"] else None,
+        sketch.quantiles([0.95])[0],
     )
-    found: dict[str, list[asyncpg.Record]] = {}
-    for record in records:
-        found.setdefault(record["key"], []).append(record)
-    return found

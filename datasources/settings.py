@@ -126,6 +126,13 @@ class Settings(SigningSettings):
     ledger_days: Annotated[
         float, Field(gt=0, description="how long transitions are kept for subscribers who come back, in days")
     ] = 7.0
+    job_days: Annotated[
+        float | None,
+        Field(gt=0, description="how long jobs that ended are kept, in days; their history stays; unset: for ever"),
+    ] = None
+    source_error_days: Annotated[
+        float, Field(gt=0, description="how long it is kept what a source told that could not be taken, in days")
+    ] = 30.0
     ledger_events: Annotated[
         int, Field(ge=1, description="most transitions kept for subscribers who come back; the newest stay")
     ] = 1_000_000

@@ -92,7 +92,7 @@ def queries(name: str) -> Mapping[str, Query]:
 
     def included(match: re.Match[str]) -> str:
         fragment = bodies.get(match[1])
-        return match[0] if fragment is None else _PART.sub(included, _inline(fragment))
+        return match[0] if fragment is None else _inline(_PART.sub(included, fragment))
 
     return {query: Query(query, _PART.sub(included, body)) for query, body in bodies.items()}
 

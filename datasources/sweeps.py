@@ -30,6 +30,23 @@ async def turn_silent_robots_offline(connection: Connection, *, seconds: float, 
     return len(found)
 
 
+async def keep_heartbeat_days(connection: Connection, *, seconds: float) -> int:
+    """Drop the days of heartbeats that are longer over, and make room for those to come; gives how many."""
+    [row] = await fetch(connection, _SQL["keep_heartbeat_days"], {"seconds": seconds})
+    return int(row["dropped"])
+
+
 async def prune_heartbeats(connection: Connection, *, seconds: float, limit: int) -> int:
-    """Forget up to `limit` heartbeats that are older; gives how many."""
+    """Forget up to `limit` heartbeats that are older and lie in no day's partition; gives how many."""
     return len(await fetch(connection, _SQL["prune_heartbeats"], {"seconds": seconds, "limit": limit}))
+
+
+async def prune_jobs(connection: Connection, *, seconds: float, limit: int) -> int:
+    """Forget up to `limit` jobs that ended and were created on a day that is longer ago; gives how many."""
+    await fetch(connection, _SQL["keep_history"])
+    return len(await fetch(connection, _SQL["prune_jobs"], {"seconds": seconds, "limit": limit}))
+
+
+async def prune_source_errors(connection: Connection, *, seconds: float, limit: int) -> int:
+    """Forget up to `limit` errors of sources that did not happen again for longer; gives how many."""
+    return len(await fetch(connection, _SQL["prune_source_errors"], {"seconds": seconds, "limit": limit}))

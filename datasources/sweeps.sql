@@ -13,16 +13,47 @@ FOR NO KEY UPDATE SKIP LOCKED
 -- The robots are offline.
 UPDATE monitor.robots r SET status = 'offline' WHERE r.robot_id = ANY(:robot_ids::text[])
 
+-- name: keep_heartbeat_days
+-- Drop the days of heartbeats that ended longer ago, and make room for those to come.
+SELECT monitor.keep_heartbeat_days(:seconds) AS dropped
+
 -- name: prune_heartbeats
--- Forget heartbeats older than so many seconds; the oldest of each robot stand first in its part of the index.
-DELETE FROM monitor.heartbeats h
+-- Forget heartbeats older than so many seconds that lie in no day's partition; the oldest of each robot stand first in
+-- its part of the index.
+DELETE FROM monitor.heartbeats_other h
 USING (
     SELECT old.robot_id, old.at FROM monitor.robots r, LATERAL (
-        SELECT o.robot_id, o.at FROM monitor.heartbeats o
+        SELECT o.robot_id, o.at FROM monitor.heartbeats_other o
         WHERE o.robot_id = r.robot_id AND o.at < now() - make_interval(secs => :seconds)
         ORDER BY o.at LIMIT :limit
     ) old
     LIMIT :limit
 ) past
 WHERE h.robot_id = past.robot_id AND h.at = past.at
+RETURNING 1
+
+-- name: keep_history
+-- In this transaction jobs are forgotten rather than taken back: what they did stays in the rollups.
+SELECT set_config('monitor.rollups', 'off', true)
+
+-- name: prune_jobs
+-- Forget jobs that ended and were created before a day, and with them their steps.
+DELETE FROM monitor.jobs j
+WHERE j.job_id IN (
+    SELECT old.job_id FROM monitor.jobs old
+    WHERE old.created_at < date_trunc('day', now() - make_interval(secs => :seconds), 'UTC')
+      AND old.status IN ('completed', 'failed', 'cancelled')
+    ORDER BY old.created_at LIMIT :limit
+    FOR UPDATE SKIP LOCKED
+)
+RETURNING 1
+
+-- name: prune_source_errors
+-- Forget what could not be taken and has not happened again since.
+DELETE FROM monitor.source_errors e
+WHERE (e.source, e.source_key, e.code) IN (
+    SELECT old.source, old.source_key, old.code FROM monitor.source_errors old
+    WHERE old.last_at < now() - make_interval(secs => :seconds)
+    ORDER BY old.last_at LIMIT :limit
+)
 RETURNING 1

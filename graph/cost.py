@@ -30,10 +30,11 @@ from graphql import (
 
 OBJECT = 5  # in plain fields: an object is built, and often waited for
 
-_SIZES = ("last", "first", "ids", "input")  # arguments that say how much there is; the first one that is given counts
+_SIZES = ("last", "first", "ids", "bins", "input")  # arguments that say how much there is; the first given one counts
 _PAGE = 100  # a longer default is a bound that is hardly ever reached, and what is read beyond has one of its own
 _LONGEST = 1000  # a list that is asked to be longer is refused by its resolver, in better words
 _SHORT = 10  # a list that has no size: of types' fields, of kinds of errors
+_POINTS = 1500  # of a time series, which tells its step and not its length
 
 
 @dataclass(slots=True)
@@ -117,6 +118,8 @@ class Pages:
             return 1
         if parent.name == "__Schema":
             return self._types
+        if "step" in definition.args:
+            return _POINTS
         return 1 if parent.name.endswith("Connection") else _SHORT
 
 

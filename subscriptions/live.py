@@ -14,6 +14,7 @@ from datasources.scope import EVERYTHING, Scope
 from datasources.settings import Settings
 from subscriptions.doorbell import Doorbell
 from subscriptions.feed import Batch, Feed
+from subscriptions.folder import Folder
 from subscriptions.follower import Follower
 from subscriptions.sight import Sight, Turns
 from subscriptions.sweeper import Sweeper
@@ -34,6 +35,7 @@ class Live:
         self._settings = settings
         self.doorbell = Doorbell(dsn, self._ring)
         self.sweeper = Sweeper(database, settings)
+        self.folder = Folder(database)
         self._shared = SharedTail(dsn, settings)
         self._ready = asyncio.Event()
         self._rung = asyncio.Event()
@@ -52,6 +54,7 @@ class Live:
             ("doorbell", self.doorbell.run),
             ("ledger", self._follow),
             ("sweeper", self.sweeper.run),
+            ("folder", self.folder.run),
         ):
             self._tasks.append(asyncio.create_task(keep_going(name, work), name=f"live-{name}"))
 

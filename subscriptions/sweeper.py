@@ -19,7 +19,14 @@ from datasources.events import prune_events
 from datasources.postgres import Connection, Database, UpstreamError
 from datasources.rates import prune_rates
 from datasources.settings import Settings
-from datasources.sweeps import prune_heartbeats, sweeping, turn_silent_robots_offline
+from datasources.sweeps import (
+    keep_heartbeat_days,
+    prune_heartbeats,
+    prune_jobs,
+    prune_source_errors,
+    sweeping,
+    turn_silent_robots_offline,
+)
 
 _log = logging.getLogger(__name__)
 
@@ -40,7 +47,8 @@ class Sweeper:
         self._settings = settings
         self.sweeps = 0
         self.failures = 0
-        self.swept: Counter[str] = Counter(robots=0, events=0, heartbeats=0, audit=0, rates=0)
+        kinds = ("robots", "events", "source_errors", "heartbeats", "heartbeat_days", "jobs", "audit", "rates")
+        self.swept: Counter[str] = Counter(dict.fromkeys(kinds, 0))
 
     async def run(self) -> None:
         """Sweep every few seconds, until cancelled."""
@@ -66,6 +74,9 @@ class Sweeper:
             "events": lambda connection: prune_events(
                 connection, seconds=settings.ledger_days * _DAY, most=settings.ledger_events, limit=_PIECE
             ),
+            "source_errors": lambda connection: prune_source_errors(
+                connection, seconds=settings.source_error_days * _DAY, limit=_PIECE
+            ),
             "heartbeats": lambda connection: prune_heartbeats(connection, seconds=_HEARTBEAT_DAYS * _DAY, limit=_PIECE),
             "audit": lambda connection: prune_audit(connection, seconds=settings.audit_days * _DAY, limit=_PIECE),
             "rates": lambda connection: prune_rates(connection, limit=_PIECE),
@@ -73,6 +84,12 @@ class Sweeper:
         for kind, broom in brooms.items():
             while await self._piece(kind, broom) == _PIECE:
                 pass
+        await self._piece(
+            "heartbeat_days", lambda connection: keep_heartbeat_days(connection, seconds=_HEARTBEAT_DAYS * _DAY)
+        )
+        if (days := settings.job_days) is not None:
+            # A piece a sweep, for a past of millions must not be in the way of the present.
+            await self._piece("jobs", lambda connection: prune_jobs(connection, seconds=days * _DAY, limit=_PIECE))
         self.sweeps += 1
 
     async def _piece(self, kind: str, broom: Broom) -> int:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from datasources.postgres import Database
 
-LARGE_TABLES = {"jobs", "node_executions", "heartbeats"}
+LARGE_TABLES = {"jobs", "node_executions", "heartbeats", "heartbeats_other"}
 
 
 class Plan:

@@ -28,6 +28,7 @@ ROBOT_COLUMNS = (
     "memory_percent",
     "reported_job_id",
     "last_heartbeat",
+    "status_since",
     "registered_at",
 )
 HEARTBEAT_COLUMNS = ("robot_id", "at", "status", "cpu_percent", "memory_mb", "memory_percent", "job_id")
@@ -123,6 +124,7 @@ def robot_row(robot: Robot, heartbeat: tuple[object, ...]) -> tuple[object, ...]
         memory,
         memory_percent,
         job_id,
+        at,
         at,
         moment(robot.registered_at),
     )

@@ -10,11 +10,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 import asyncpg
 
+from datasources.rollups import claim_folding, fold_seeded
 from datasources.seed.binary_copy import microseconds, stream
 from datasources.seed.fleet import HEARTBEAT_COLUMNS, ROBOT_COLUMNS
 from datasources.seed.nodes import HEALING_COLUMNS, NODE_COLUMNS
@@ -44,11 +45,12 @@ class Stage(StrEnum):
     NODES = "node executions"
     INDEXES = "indexes"
     STATISTICS = "statistics"
+    ROLLUPS = "rollups"
 
 
 @dataclass(frozen=True, slots=True)
 class SeedProgress:
-    """How much of a stage is done, in rows, indexes or tables."""
+    """How much of a stage is done, in rows, indexes, tables or days."""
 
     stage: Stage
     done: int
@@ -95,7 +97,8 @@ async def seed(
             first_robot = await _begin(connection, seed)
             past = Past(seed, robots=robots, jobs=jobs, days=days, now=microseconds(now), first_robot=first_robot)
             nodes, healings = await _write(connection, past, jobs, progress)
-        await _analyze(connection, progress)
+            await _analyze(connection, progress)
+            await _fold(connection, seed, progress)
     finally:
         await connection.close(timeout=_CONNECT_SECONDS)
     return SeedReport(
@@ -193,6 +196,18 @@ async def _analyze(connection: asyncpg.Connection, progress: Progress) -> None:
     progress(SeedProgress(Stage.STATISTICS, 0, 1))
     await connection.execute(_sql("analyze"))
     progress(SeedProgress(Stage.STATISTICS, 1, 1))
+
+
+async def _fold(connection: asyncpg.Connection, seed: int, progress: Progress) -> None:
+    await claim_folding(connection)
+    written = {"source": SOURCE, "prefix": job_prefix(seed)}
+    statement, arguments = queries(_FILE)["days"].bind(written)
+    days = [row["day"] for row in await connection.fetch(statement, *arguments)]
+    for done, day in enumerate(days):
+        progress(SeedProgress(Stage.ROLLUPS, done, len(days)))
+        await fold_seeded(connection, start=day, end=day + timedelta(days=1), **written)
+    progress(SeedProgress(Stage.ROLLUPS, len(days), len(days)))
+    await connection.execute(_sql("analyze_rollups"))
 
 
 _FILE = "seed/loading"

@@ -1,7 +1,9 @@
 -- name: configure
--- What the session may take for itself: history is not a transition, and nothing waits for a lock for long.
-SELECT set_config('monitor.backfill', 'on', true), set_config('lock_timeout', '10s', true),
-       set_config('maintenance_work_mem', '256MB', true), set_config('search_path', 'pg_catalog', true),
+-- What the session may take for itself: history is not a transition, it is folded day by day rather than
+-- job by job, and nothing waits for a lock for long.
+SELECT set_config('monitor.backfill', 'on', true), set_config('monitor.rollups', 'off', true),
+       set_config('lock_timeout', '10s', true), set_config('maintenance_work_mem', '256MB', true),
+       set_config('work_mem', '128MB', true), set_config('search_path', 'pg_catalog', true),
        set_config('statement_timeout', '0', true)
 
 -- name: claim_seeding
@@ -33,3 +35,15 @@ ORDER BY indexrelid
 
 -- name: analyze
 ANALYZE monitor.robots, monitor.heartbeats, monitor.jobs, monitor.node_executions, monitor.healing_events
+
+-- name: days
+-- The days, in UTC, in which this seed has jobs.
+SELECT day FROM generate_series(
+    (SELECT date_trunc('day', min(j.created_at), 'UTC') FROM monitor.jobs j
+     WHERE j.source = :source AND starts_with(j.job_id, :prefix)),
+    (SELECT max(j.created_at) FROM monitor.jobs j WHERE j.source = :source AND starts_with(j.job_id, :prefix)),
+    interval '1 day'
+) AS day
+
+-- name: analyze_rollups
+ANALYZE monitor.rollups, monitor.rollup_sketches, monitor.rollup_errors, monitor.rollup_healing, monitor.rollup_nodes

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
+from datasources.analytics import MetricsAggregator
 from datasources.postgres import Database
 from datasources.settings import Settings
 from graph.loaders.analytics import AnalyticsLoaders
@@ -28,4 +29,5 @@ class Loaders:
         self.executions = executions_loader(database)
         self.workflows = workflow_loader(database)
         self.fleet = FleetLoaders(database, settings.offline_after_seconds, midnight, now)
-        self.analytics = AnalyticsLoaders(database)
+        kept = None if settings.job_days is None else midnight - timedelta(days=settings.job_days - 1)
+        self.analytics = AnalyticsLoaders(MetricsAggregator(database, now, kept))

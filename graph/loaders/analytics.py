@@ -1,44 +1,110 @@
-"""How jobs went, by scope; the scopes of many workflows over one window are one statement."""
+"""How jobs went, by scope; the scopes of many workflows or robots over one window are one statement."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from collections.abc import Awaitable, Callable, Hashable, Sequence
+from datetime import datetime
+from typing import NamedTuple, TypeVar
 
 from aiodataloader import DataLoader
 
-from datasources.analytics import AnalyticsScope, errors, healing_rates, percentiles, slowest, totals
-from datasources.postgres import Database
+from datasources.analytics import MOST_EXACT, MetricsAggregator
+from datasources.measures import Measure, Percentiles, Point
+from datasources.windows import AnalyticsScope, Step
+from graph.errors import BadUserInput
 
+Key = TypeVar("Key", bound=Hashable)
 Value = TypeVar("Value")
+
+
+class SeriesKey(NamedTuple):
+    """A scope, and the time series that are wanted of it."""
+
+    scope: AnalyticsScope
+    step: Step
+    measures: tuple[Measure, ...]
 
 
 class AnalyticsLoaders:
     """Each group of measures is read only when one of them is asked for."""
 
-    def __init__(self, database: Database) -> None:
-        self.totals = _by_window(lambda scopes: totals(database, scopes))
-        self.percentiles = _by_window(lambda scopes: percentiles(database, scopes))
-        self.slowest = _by_window(lambda scopes: slowest(database, scopes))
-        self.errors = _by_window(lambda scopes: errors(database, scopes))
-        self.healing_rates = _by_window(lambda scopes: healing_rates(database, scopes))
+    def __init__(self, aggregator: MetricsAggregator) -> None:
+        self.totals = _by_shape(aggregator.totals)
+        self.runs: DataLoader[AnalyticsScope, Percentiles] = _by_shape(
+            lambda scopes: _percentiles(aggregator, scopes, "run")
+        )
+        self.waits: DataLoader[AnalyticsScope, Percentiles] = _by_shape(
+            lambda scopes: _percentiles(aggregator, scopes, "wait")
+        )
+        self.slowest = _by_shape(aggregator.slowest)
+        self.errors = _by_shape(aggregator.errors)
+        self.healing = _by_shape(aggregator.healing)
+        self.bottlenecks = _by_shape(aggregator.bottlenecks)
+        self.robot_time = _by_shape(aggregator.robot_time)
+        self.series = _series(aggregator)
+        self.first_job = _first_job(aggregator)
 
 
-def _by_window(
-    fetch: Callable[[list[AnalyticsScope]], Awaitable[list[Value]]],
-) -> DataLoader[AnalyticsScope, Value]:
-    async def load(scopes: list[AnalyticsScope]) -> list[Value]:
-        groups: dict[object, list[AnalyticsScope]] = {}
-        for scope in scopes:
-            group = (scope.since, scope.until, scope.robot_id, scope.workflow_id is None)
-            groups.setdefault(group, []).append(scope)
+def _batched(
+    fetch: Callable[[list[Key]], Awaitable[Sequence[Value | BadUserInput]]], shape: Callable[[Key], Hashable]
+) -> DataLoader[Key, Value]:
+    """A loader whose keys of one shape are answered by one statement; what is refused is raised."""
+
+    async def load(keys: list[Key]) -> list[Value | BadUserInput]:
+        groups: dict[Hashable, list[Key]] = {}
+        for key in keys:
+            groups.setdefault(shape(key), []).append(key)
         answers = await asyncio.gather(*(fetch(group) for group in groups.values()))
         found = {
-            scope: value
+            key: value
             for group, values in zip(groups.values(), answers, strict=True)
-            for scope, value in zip(group, values, strict=True)
+            for key, value in zip(group, values, strict=True)
         }
-        return [found[scope] for scope in scopes]
+        return [found[key] for key in keys]
 
-    return DataLoader(batch_load_fn=load)
+    return DataLoader(batch_load_fn=load)  # type: ignore[arg-type]  # an exception rejects its key
+
+
+def _by_shape(
+    fetch: Callable[[list[AnalyticsScope]], Awaitable[Sequence[Value | BadUserInput]]],
+) -> DataLoader[AnalyticsScope, Value]:
+    return _batched(fetch, lambda scope: scope.shape)
+
+
+async def _percentiles(
+    aggregator: MetricsAggregator, scopes: list[AnalyticsScope], measure: str
+) -> list[Percentiles | BadUserInput]:
+    """The percentiles, or why they cannot be as exact as was asked for."""
+    found = await aggregator.percentiles(scopes, measure)
+    return [
+        percentiles if percentiles.exact or not scope.exact else _inexact(percentiles)
+        for scope, percentiles in zip(scopes, found, strict=True)
+    ]
+
+
+def _inexact(percentiles: Percentiles) -> BadUserInput:
+    jobs = percentiles.sketch.total
+    if jobs <= MOST_EXACT:
+        return BadUserInput(
+            f"Exact percentiles are read from the jobs: of these {jobs:,} some are kept no longer, or there are more "
+            f"than {MOST_EXACT:,} together with the others that are asked for. Ask without `exact`."
+        )
+    return BadUserInput(
+        f"Exact percentiles are read from at most {MOST_EXACT:,} jobs, and there are {jobs:,} in the window: "
+        "take a shorter window, or ask without `exact`."
+    )
+
+
+def _series(aggregator: MetricsAggregator) -> DataLoader[SeriesKey, list[Point]]:
+    def fetch(keys: list[SeriesKey]) -> Awaitable[list[list[Point]]]:
+        return aggregator.series([key.scope for key in keys], keys[0].step, keys[0].measures)
+
+    return _batched(fetch, lambda key: key._replace(scope=key.scope.shape))
+
+
+def _first_job(aggregator: MetricsAggregator) -> DataLoader[str, datetime | None]:
+    async def fetch(keys: list[str]) -> list[datetime | None]:
+        return [await aggregator.first_job()] * len(keys)
+
+    return _batched(fetch, lambda _: None)

@@ -6,10 +6,11 @@ from typing import Annotated
 
 import strawberry
 
-from datasources.analytics import AnalyticsScope
+from datasources.windows import AnalyticsScope
 from graph.context import Info
-from graph.types.analytics import Analytics, WindowArgument, window_bounds
+from graph.types.analytics import Analytics
 from graph.types.roles import requires
+from graph.types.windows import ExactArgument, WindowArgument, analytics_scope
 from graph.viewer import Role
 
 
@@ -23,13 +24,16 @@ class AnalyticsQueries:
         description="How jobs went over a window of time.",
     )
     @staticmethod
-    def analytics(
+    async def analytics(
         info: Info,
         window: WindowArgument = None,
         workflow_id: Annotated[
             strawberry.ID | None, strawberry.argument(description="Only jobs of this workflow.")
         ] = None,
         robot_id: Annotated[strawberry.ID | None, strawberry.argument(description="Only jobs of this robot.")] = None,
+        environment: Annotated[str | None, strawberry.argument(description="Only jobs of this environment.")] = None,
+        exact: ExactArgument = False,
     ) -> AnalyticsScope:
-        since, until = window_bounds(window, info.context.now)
-        return AnalyticsScope(since, until, workflow_id, robot_id)
+        return await analytics_scope(
+            info, window, exact, workflow_id=workflow_id, robot_id=robot_id, environment=environment
+        )

@@ -2,76 +2,29 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Annotated
 
 import strawberry
 
-from datasources.analytics import AnalyticsScope, ErrorCount, SlowWorkflow
+from datasources.measures import Bottleneck, Measure, RobotTime, SlowWorkflow, TierHealing, percent
+from datasources.scores import SlaTarget
+from datasources.windows import AnalyticsScope, Step
 from graph.context import Info
-from graph.errors import BadUserInput
-from graph.types.scalars import Duration
+from graph.types.breakdowns import (
+    BottleneckNode,
+    ErrorOf,
+    ErrorTypeCount,
+    HealingTier,
+    QueueWait,
+    RobotHours,
+    SlowestWorkflow,
+)
+from graph.types.comparison import Comparison
+from graph.types.scores import EfficiencyScore, Scored, SlaCompliance, SlaTargets, scored, sla_compliance
+from graph.types.series import DistributionBin, TimeSeries, distribution, time_series
 
-_LONGEST = timedelta(days=366)
-_DEFAULT = timedelta(days=7)
-
-
-@strawberry.input(description="A span of time with both ends; it includes its start and excludes its end.")
-class TimeSpan:
-    """A span of time."""
-
-    from_: datetime = strawberry.field(name="from", description="Its start.")
-    to: datetime = strawberry.field(description="Its end.")
-
-
-@strawberry.input(one_of=True, description="Which time: the last so-and-so long, or between two moments.")
-class TimeWindow:
-    """A window of time."""
-
-    last: Duration | None = strawberry.field(
-        default=strawberry.UNSET, description="From so long ago until now: `P7D`; a year at most."
-    )
-    between: TimeSpan | None = strawberry.field(
-        default=strawberry.UNSET, description="From one moment to another; a year at most."
-    )
-
-
-WindowArgument = Annotated[
-    TimeWindow | None, strawberry.argument(description="Which time; the last seven days if left out.")
-]
-
-
-def window_bounds(window: TimeWindow | None, now: datetime) -> tuple[datetime, datetime]:
-    """The window's start and end; raises BadUserInput where it is empty, inverted or longer than a year."""
-    since, until = now - _DEFAULT, now
-    if window is not None and window.between:
-        since, until = window.between.from_, window.between.to
-    elif window is not None and window.last is not None:
-        length = min(window.last, _LONGEST + timedelta(1))
-        since = now - length
-    if since >= until:
-        raise BadUserInput("The window ends before it starts: `from` must lie before `to`, and `last` be positive.")
-    if until - since > _LONGEST:
-        raise BadUserInput("The window is longer than a year (366 days).")
-    return since, until
-
-
-@strawberry.type(description="A workflow among the slowest.")
-class SlowestWorkflow:
-    """A slow workflow; its root is a SlowWorkflow."""
-
-    workflow_id: strawberry.ID = strawberry.field(description="The workflow's id.")
-    workflow_name: str = strawberry.field(description="Its name.")
-    average_duration_ms: float = strawberry.field(description="Its average run, in milliseconds.")
-    runs: int = strawberry.field(description="How many runs that is the average of.")
-
-
-@strawberry.type(description="An error type and how often it ended a job.")
-class ErrorTypeCount:
-    """An error type; its root is an ErrorCount."""
-
-    error_type: str = strawberry.field(description="The kind of error; `UnknownError` where the source told none.")
-    count: int = strawberry.field(description="How many jobs failed with it.")
+_LISTED = 10  # error types that fit a page
 
 
 @strawberry.type(
@@ -101,25 +54,45 @@ class Analytics:
     async def average_duration_ms(scope: strawberry.Parent[AnalyticsScope], info: Info) -> float | None:
         return (await info.context.loaders.analytics.totals.load(scope)).average_duration_ms
 
+    @strawberry.field(description="Standard deviation of the runs, in milliseconds; null of fewer than two.")
+    @staticmethod
+    async def standard_deviation_ms(scope: strawberry.Parent[AnalyticsScope], info: Info) -> float | None:
+        return (await info.context.loaders.analytics.totals.load(scope)).standard_deviation_ms
+
+    @strawberry.field(description="Shortest run, in milliseconds.")
+    @staticmethod
+    async def min_duration_ms(scope: strawberry.Parent[AnalyticsScope], info: Info) -> float | None:
+        return (await info.context.loaders.analytics.totals.load(scope)).shortest
+
+    @strawberry.field(description="Longest run, in milliseconds.")
+    @staticmethod
+    async def max_duration_ms(scope: strawberry.Parent[AnalyticsScope], info: Info) -> float | None:
+        return (await info.context.loaders.analytics.totals.load(scope)).longest
+
     @strawberry.field(name="p50DurationMs", description="Median run, in milliseconds.")
     @staticmethod
     async def p50_duration_ms(scope: strawberry.Parent[AnalyticsScope], info: Info) -> float | None:
-        return (await info.context.loaders.analytics.percentiles.load(scope)).p50
+        return (await info.context.loaders.analytics.runs.load(scope)).p50
+
+    @strawberry.field(name="p75DurationMs", description="75 percent of the runs took no longer, in milliseconds.")
+    @staticmethod
+    async def p75_duration_ms(scope: strawberry.Parent[AnalyticsScope], info: Info) -> float | None:
+        return (await info.context.loaders.analytics.runs.load(scope)).p75
 
     @strawberry.field(name="p90DurationMs", description="90 percent of the runs took no longer, in milliseconds.")
     @staticmethod
     async def p90_duration_ms(scope: strawberry.Parent[AnalyticsScope], info: Info) -> float | None:
-        return (await info.context.loaders.analytics.percentiles.load(scope)).p90
+        return (await info.context.loaders.analytics.runs.load(scope)).p90
 
     @strawberry.field(name="p95DurationMs", description="95 percent of the runs took no longer, in milliseconds.")
     @staticmethod
     async def p95_duration_ms(scope: strawberry.Parent[AnalyticsScope], info: Info) -> float | None:
-        return (await info.context.loaders.analytics.percentiles.load(scope)).p95
+        return (await info.context.loaders.analytics.runs.load(scope)).p95
 
     @strawberry.field(name="p99DurationMs", description="99 percent of the runs took no longer, in milliseconds.")
     @staticmethod
     async def p99_duration_ms(scope: strawberry.Parent[AnalyticsScope], info: Info) -> float | None:
-        return (await info.context.loaders.analytics.percentiles.load(scope)).p99
+        return (await info.context.loaders.analytics.runs.load(scope)).p99
 
     @strawberry.field(
         graphql_type=list[SlowestWorkflow],
@@ -133,13 +106,109 @@ class Analytics:
         graphql_type=list[ErrorTypeCount], description="The ten most frequent error types of failed jobs."
     )
     @staticmethod
-    async def error_distribution(scope: strawberry.Parent[AnalyticsScope], info: Info) -> list[ErrorCount]:
-        return await info.context.loaders.analytics.errors.load(scope)
+    async def error_distribution(scope: strawberry.Parent[AnalyticsScope], info: Info) -> list[ErrorOf]:
+        errors = await info.context.loaders.analytics.errors.load(scope)
+        return [ErrorOf(scope, error) for error in errors.counts[:_LISTED]]
 
     @strawberry.field(description="Healed steps in percent of those where healing was tried; null if none was.")
     @staticmethod
     async def self_healing_success_rate(scope: strawberry.Parent[AnalyticsScope], info: Info) -> float | None:
-        return await info.context.loaders.analytics.healing_rates.load(scope)
+        tiers = await info.context.loaders.analytics.healing.load(scope)
+        return percent(sum(tier.successes for tier in tiers), sum(tier.attempts for tier in tiers))
+
+    @strawberry.field(graphql_type=list[HealingTier], description="What each tier of self-healing did.")
+    @staticmethod
+    async def self_healing(scope: strawberry.Parent[AnalyticsScope], info: Info) -> list[TierHealing]:
+        return await info.context.loaders.analytics.healing.load(scope)
+
+    @strawberry.field(graphql_type=QueueWait, description="How long jobs waited from creation to claim.")
+    @staticmethod
+    def queue_wait(scope: strawberry.Parent[AnalyticsScope]) -> AnalyticsScope:
+        return scope
+
+    @strawberry.field(description="Jobs of the window that ended, per hour of it until now; null if none did.")
+    @staticmethod
+    async def throughput_per_hour(scope: strawberry.Parent[AnalyticsScope], info: Info) -> float | None:
+        hours = (min(scope.until, info.context.now) - scope.since).total_seconds() / 3600
+        ended = (await info.context.loaders.analytics.totals.load(scope)).ended
+        return ended / hours if ended and hours else None
+
+    @strawberry.field(
+        graphql_type=RobotHours | None,
+        description="What the robots did with their time; null for a workflow, and where nothing is known.",
+    )
+    @staticmethod
+    async def robot_hours(scope: strawberry.Parent[AnalyticsScope], info: Info) -> RobotTime | None:
+        return None if scope.workflow_id is not None else await info.context.loaders.analytics.robot_time.load(scope)
+
+    @strawberry.field(
+        graphql_type=list[BottleneckNode] | None,
+        description="The ten steps that took most time in all; null for a robot, as steps are kept by workflow.",
+    )
+    @staticmethod
+    async def bottleneck_nodes(scope: strawberry.Parent[AnalyticsScope], info: Info) -> list[Bottleneck] | None:
+        return None if scope.robot_id is not None else await info.context.loaders.analytics.bottlenecks.load(scope)
+
+    @strawberry.field(description="Measures over time.")
+    @staticmethod
+    async def time_series(
+        scope: strawberry.Parent[AnalyticsScope],
+        info: Info,
+        measures: Annotated[list[Measure], strawberry.argument(description="Which; each becomes a series.")],
+        step: Annotated[Step, strawberry.argument(description="How far apart the points are; 1,500 at most.")],
+    ) -> list[TimeSeries]:
+        return await time_series(scope, info, measures, step)
+
+    @strawberry.field(
+        description="How many runs took how long: bars of equal width from the shortest to the longest. A run within 1 "
+        "percent of a bar's edge may be counted beside it. Empty where there are none."
+    )
+    @staticmethod
+    async def distribution(
+        scope: strawberry.Parent[AnalyticsScope],
+        info: Info,
+        bins: Annotated[int, strawberry.argument(description="How many bars, 1 to 200.")] = 20,
+    ) -> list[DistributionBin]:
+        return await distribution(scope, info, bins)
+
+    @strawberry.field(
+        graphql_type=EfficiencyScore | None,
+        description="How efficiently these jobs ran, with what that is made of; null where none ran to an end.",
+    )
+    @staticmethod
+    async def efficiency_score(scope: strawberry.Parent[AnalyticsScope], info: Info) -> Scored | None:
+        return await scored(scope, info)
+
+    @strawberry.field(graphql_type=SlaCompliance, description="Whether these jobs ran as well as was agreed on.")
+    @staticmethod
+    async def sla_compliance(
+        scope: strawberry.Parent[AnalyticsScope],
+        info: Info,
+        targets: Annotated[
+            SlaTargets | None, strawberry.argument(description="What was agreed on; the defaults if left out.")
+        ] = None,
+    ) -> list[SlaTarget]:
+        return await sla_compliance(scope, info, targets or SlaTargets())
+
+    @strawberry.field(
+        graphql_type=Comparison, description="What has changed against the window of the same length before."
+    )
+    @staticmethod
+    def compare_to_previous(scope: strawberry.Parent[AnalyticsScope]) -> AnalyticsScope:
+        return scope
+
+    @strawberry.field(description="Whether the percentiles of the runs were read from the jobs themselves.")
+    @staticmethod
+    async def exact(scope: strawberry.Parent[AnalyticsScope], info: Info) -> bool:
+        return (await info.context.loaders.analytics.runs.load(scope)).exact
+
+    @strawberry.field(
+        description="How far the percentiles of the runs may be off, as a share of the true value: 0 where they are "
+        "exact, else 0.01. All other measures are exact."
+    )
+    @staticmethod
+    async def relative_error(scope: strawberry.Parent[AnalyticsScope], info: Info) -> float:
+        return (await info.context.loaders.analytics.runs.load(scope)).relative_error
 
     @strawberry.field(description="The moment that these numbers describe.")
     @staticmethod

@@ -10,13 +10,16 @@ import strawberry
 from datasources.jobs import JobOrder, JobParent, JobRow
 from datasources.robots import HeartbeatRow, RobotCriteria, RobotOrder, RobotRow
 from datasources.statuses import RobotStatus
+from datasources.windows import AnalyticsScope
 from graph.context import Info
 from graph.errors import BadUserInput
 from graph.resolvers.jobs import jobs_of
+from graph.types.analytics import Analytics
 from graph.types.jobs import Job, JobFilterArgument, JobOrderArgument
 from graph.types.node import Node
 from graph.types.paging import After, Before, Connection, ConnectionOf, First, Last, search_text
 from graph.types.scalars import described_enum
+from graph.types.windows import ExactArgument, WindowArgument, analytics_scope
 
 MOST_HEARTBEATS = 1000  # heartbeats of a robot in one answer
 
@@ -131,6 +134,16 @@ class Robot(Node):
         if not 1 <= last <= MOST_HEARTBEATS:
             raise BadUserInput(f"last must lie between 1 and {MOST_HEARTBEATS}, not {last}.")
         return await info.context.loaders.heartbeats.load((robot.robot_id, last))
+
+    @strawberry.field(graphql_type=Analytics, description="How the jobs it ran went over a window of time.")
+    @staticmethod
+    async def analytics(
+        robot: strawberry.Parent[RobotRow],
+        info: Info,
+        window: WindowArgument = None,
+        exact: ExactArgument = False,
+    ) -> AnalyticsScope:
+        return await analytics_scope(info, window, exact, robot_id=robot.robot_id)
 
 
 @strawberry.input(description="Which robots a list holds. What is left out, or null, does not matter.")

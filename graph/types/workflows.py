@@ -7,15 +7,16 @@ from typing import Any
 
 import strawberry
 
-from datasources.analytics import AnalyticsScope
 from datasources.jobs import JobOrder, JobParent
+from datasources.windows import AnalyticsScope
 from datasources.workflows import WorkflowRow
 from graph.context import Info
 from graph.resolvers.jobs import jobs_of
-from graph.types.analytics import Analytics, WindowArgument, window_bounds
+from graph.types.analytics import Analytics
 from graph.types.jobs import Job, JobFilterArgument, JobOrderArgument
 from graph.types.node import Node
 from graph.types.paging import After, Before, Connection, ConnectionOf, First, Last
+from graph.types.windows import ExactArgument, WindowArgument, analytics_scope
 
 
 @strawberry.type(description="An automation, known from the jobs that ran it.")
@@ -49,10 +50,10 @@ class Workflow(Node):
 
     @strawberry.field(graphql_type=Analytics, description="How its jobs went over a window of time.")
     @staticmethod
-    def analytics(
+    async def analytics(
         workflow: strawberry.Parent[WorkflowRow],
         info: Info,
         window: WindowArgument = None,
+        exact: ExactArgument = False,
     ) -> AnalyticsScope:
-        since, until = window_bounds(window, info.context.now)
-        return AnalyticsScope(since, until, workflow_id=workflow.workflow_id)
+        return await analytics_scope(info, window, exact, workflow_id=workflow.workflow_id)

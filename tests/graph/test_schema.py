@@ -29,7 +29,7 @@ PROMISED = {
         jobs({PAGE}, filter: JobFilter, orderBy: JobOrder): JobConnection!
         workflow(workflowId: ID!): Workflow
         workflows(first: Int!, after: String, search: String): WorkflowConnection!
-        analytics(window: TimeWindow, workflowId: ID, robotId: ID): Analytics!
+        analytics(window: TimeWindow, workflowId: ID, robotId: ID, environment: String, exact: Boolean!): Analytics!
         node(id: ID!): Node
         nodes(ids: [ID!]!): [Node]!
     """,
@@ -117,7 +117,7 @@ PROMISED = {
         workflowId: ID!
         workflowName: String!
         jobs({PAGE}, filter: JobFilter, orderBy: JobOrder): JobConnection!
-        analytics(window: TimeWindow): Analytics!
+        analytics(window: TimeWindow, exact: Boolean!): Analytics!
         lastRunAt: DateTime!
     """,
     "Analytics": """

@@ -154,6 +154,58 @@ async def test_heartbeats_older_than_a_week_are_forgotten_in_pieces(
     assert sweeper.swept["heartbeats"] == 10
 
 
+async def test_heartbeats_lie_in_days_that_are_dropped_whole(sweeper: Sweeper, connection: asyncpg.Connection) -> None:
+    await robots(connection, robot=("idle", 1))
+    await sweeper.sweep()
+    made = await partitions(connection)
+    assert len(made) == 3
+    await connection.execute(
+        """CREATE TABLE monitor.heartbeats_20200101 PARTITION OF monitor.heartbeats
+           FOR VALUES FROM ('2020-01-01T00:00:00Z') TO ('2020-01-02T00:00:00Z')"""
+    )
+    await connection.execute(
+        "INSERT INTO monitor.heartbeats (robot_id, at, status)"
+        " VALUES ('robot', now(), 'idle'), ('robot', '2020-01-01T12:00:00Z', 'idle')"
+    )
+    await sweeper.sweep()
+    assert await partitions(connection) == made
+    assert await connection.fetchval("SELECT count(*) FROM monitor.heartbeats") == 1
+    assert sweeper.swept["heartbeat_days"] == 1
+
+
+async def test_a_day_s_partition_does_not_wait_for_those_who_write_heartbeats(
+    sweeper: Sweeper, connection: asyncpg.Connection, connect: Connect
+) -> None:
+    await robots(connection, robot=("idle", 1))
+    writer = await connect()
+    async with asyncio.timeout(20), writer.transaction():
+        await writer.execute("INSERT INTO monitor.heartbeats (robot_id, at, status) VALUES ('robot', now(), 'idle')")
+        await sweeper.sweep()
+        assert await partitions(connection) == []
+    await sweeper.sweep()
+    assert len(await partitions(connection)) == 2, "today has heartbeats in the default partition"
+
+
+async def partitions(connection: asyncpg.Connection) -> list[str]:
+    """The days of heartbeats."""
+    rows = await connection.fetch(
+        "SELECT relname FROM pg_class WHERE relname ~ '^heartbeats_[0-9]{8}$' AND relkind = 'r' ORDER BY relname"
+    )
+    return [row["relname"] for row in rows]
+
+
+async def test_what_a_source_told_wrong_is_forgotten_after_its_days(
+    sweeper: Sweeper, connection: asyncpg.Connection
+) -> None:
+    await connection.execute(
+        "INSERT INTO monitor.source_errors (source, source_key, code, message, last_at)"
+        " VALUES ('s', 'old', 'c', 'm', now() - interval '31 days'), ('s', 'new', 'c', 'm', now() - interval '29 days')"
+    )
+    await sweeper.sweep()
+    assert await connection.fetchval("SELECT array_agg(source_key) FROM monitor.source_errors") == ["new"]
+    assert sweeper.swept["source_errors"] == 1
+
+
 async def test_a_sweeper_goes_on_when_the_database_is_back(
     database: Database, sweeper: Sweeper, connection: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:

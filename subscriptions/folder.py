@@ -1,0 +1,81 @@
+"""The folder: history goes from what just ended into the rollups that questions about a month are answered from.
+
+Every worker has one, and whichever comes first folds while the others pass by. Nobody waits for it: what is not folded
+yet is counted all the same.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from secrets import SystemRandom
+
+import asyncpg
+
+from datasources.postgres import Database, UnstorableValue, UpstreamError, UpstreamTimeout
+from datasources.rollups import backlog, fold, folding, set_aside
+
+_log = logging.getLogger(__name__)
+
+_EVERY = 2.0  # seconds: often enough to keep the rest small, seldom enough to write each rollup only so often
+_PIECE = 10_000  # changes of one transaction
+_LONGEST_BACKOFF = 60.0  # seconds
+_TELL = 100_000  # changes between two words on how far it is
+
+
+class Folder:
+    """One worker's part in folding; `folded` counts changes, `refused` those that could not be, `failures` attempts."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._piece = _PIECE
+        self.folded = 0
+        self.refused = 0
+        self.failures = 0
+
+    async def run(self) -> None:
+        """Fold every few seconds, until cancelled."""
+        attempt = 0
+        while True:
+            pause = min(_LONGEST_BACKOFF, _EVERY * 2**attempt)
+            await asyncio.sleep(SystemRandom().uniform(0.8, 1.2) * pause)
+            try:
+                await self.fold()
+                attempt = 0
+            except (UpstreamError, asyncpg.PostgresError) as error:
+                attempt += 1
+                self.failures += 1
+                _log.warning("folding has to be repeated: %s", error)
+
+    async def fold(self) -> None:
+        """Fold all there is, unless another worker is at it."""
+        told = self.folded
+        while await self._fold_piece():
+            if self.folded - told >= _TELL:
+                told = self.folded
+                _log.info("folded %s changes into the rollups, %s to go", told, await backlog(self._database))
+
+    async def _fold_piece(self) -> bool:
+        """Fold a piece, or find out why it cannot be; whether there may be more."""
+        try:
+            async with folding(self._database) as connection:
+                folded = 0 if connection is None else await fold(connection, limit=self._piece)
+        except (UnstorableValue, asyncpg.IntegrityConstraintViolationError, UpstreamTimeout) as error:
+            if self._piece > 1:
+                self._piece //= 10
+            elif isinstance(error, UpstreamTimeout):
+                raise
+            else:
+                await self._refuse(error)
+            return True
+        more = folded == self._piece
+        self._piece = min(_PIECE, self._piece * 10)
+        self.folded += folded
+        return more
+
+    async def _refuse(self, error: Exception) -> None:
+        async with folding(self._database) as connection:
+            if connection is not None:
+                await set_aside(connection, code=type(error).__name__, message=str(error))
+                self.refused += 1
+                _log.error("a change cannot be folded and is left out of the history: %s", error)
