@@ -20,25 +20,56 @@ DELETE FROM monitor.rollup_deltas d
 WHERE d.seq <= (SELECT max(old.seq) FROM (SELECT o.seq FROM monitor.rollup_deltas o ORDER BY o.seq LIMIT :limit) old)
 RETURNING d.*
 
--- name: seeded
--- What a seed wrote of a span of time: its ended jobs, their steps and healings.
+-- name: gap_days
+-- How many days of sources are not folded at all.
+SELECT count(*) AS days FROM (SELECT DISTINCT g.source, g.day FROM monitor.rollup_gaps g) gap
+
+-- name: next_gap
+-- The latest of these days, for that is asked for most; such a day may hold some hundred thousand jobs, and is folded in
+-- one go.
+SELECT g.source, g.day AS start, g.day + interval '24 hours' AS stop,
+       set_config('statement_timeout', :milliseconds, true), set_config('work_mem', '64MB', true)
+FROM monitor.rollup_gaps g ORDER BY g.day DESC, g.source LIMIT 1
+
+-- name: clear_gap
+-- Take the day of a source out of the rollups. Nobody but who folds writes there, and only one does.
+WITH gone AS (
+    DELETE FROM monitor.rollups r
+    WHERE r.dimension IN ('fleet', 'workflow', 'robot') AND r.grain IN ('hour', 'day')
+      AND r.bucket >= :start AND r.bucket < :stop AND r.source = :source
+    RETURNING r.dimension, r.key, r.grain, r.bucket, r.environment, r.source
+), sketches AS (
+    DELETE FROM monitor.rollup_sketches s USING gone g
+    WHERE s.measure IN ('run', 'wait') AND (s.dimension, s.key, s.grain, s.bucket, s.environment, s.source)
+        = (g.dimension, g.key, g.grain, g.bucket, g.environment, g.source)
+), errors AS (
+    DELETE FROM monitor.rollup_errors e USING gone g
+    WHERE (e.dimension, e.key, e.grain, e.bucket, e.environment, e.source)
+        = (g.dimension, g.key, g.grain, g.bucket, g.environment, g.source)
+), healing AS (
+    DELETE FROM monitor.rollup_healing h WHERE h.bucket >= :start AND h.bucket < :stop AND h.source = :source
+)
+DELETE FROM monitor.rollup_nodes n
+WHERE n.grain IN ('hour', 'day') AND n.bucket >= :start AND n.bucket < :stop AND n.source = :source
+
+-- name: of_gap
+-- What ended of the jobs of a source's day, their steps and healings.
 SELECT 'job' AS kind, 1 AS sign, c.created_at AS at, NULL::timestamptz AS until, c.environment, c.source, c.workflow_id,
        c.workflow_name, c.robot_id, c.status, c.duration_ms, c.queue_wait_ms, c.error_type AS subject,
        NULL AS subject_type, NULL::boolean AS success
 FROM monitor.jobs c
-WHERE c.created_at >= :start AND c.created_at < :end AND c.source = :source AND starts_with(c.job_id, :prefix)
+WHERE c.created_at >= :start AND c.created_at < :stop AND c.source = :source
   AND c.status IN ('completed', 'failed', 'cancelled')
 UNION ALL
 SELECT 'node', 1, c.created_at, NULL, c.environment, c.source, c.workflow_id, NULL, c.robot_id, n.status, n.duration_ms,
        NULL, n.node_id, n.node_type, NULL
 FROM monitor.node_executions n JOIN monitor.jobs c ON c.job_id = n.job_id
-WHERE c.created_at >= :start AND c.created_at < :end AND c.source = :source AND starts_with(c.job_id, :prefix)
-  AND n.status <> 'running'
+WHERE c.created_at >= :start AND c.created_at < :stop AND c.source = :source AND n.status <> 'running'
 UNION ALL
 SELECT 'healing', 1, c.created_at, NULL, c.environment, c.source, c.workflow_id, NULL, c.robot_id, NULL, NULL, NULL,
        h.tier, NULL, h.success
 FROM monitor.healing_events h JOIN monitor.jobs c ON c.job_id = h.job_id
-WHERE c.created_at >= :start AND c.created_at < :end AND c.source = :source AND starts_with(c.job_id, :prefix)
+WHERE c.created_at >= :start AND c.created_at < :stop AND c.source = :source
 
 -- name: merged
 -- Two sketches added, without the bins that this leaves empty.
@@ -190,9 +221,17 @@ FROM (VALUES (1)) AS one LEFT JOIN hours h ON h.corrected
 WITH change AS MATERIALIZED ({oldest}),
 {folding}
 
--- name: fold_seeded
--- Fold what a seed wrote, in the same way.
-WITH change AS MATERIALIZED ({seeded}),
+-- name: fold_gap
+-- Fold a day of a source from its jobs, and with it what was noted of them. All in one statement and so in one snapshot:
+-- whoever corrects a job meanwhile is in it with the job and the note, or with neither.
+WITH noted AS (
+    DELETE FROM monitor.rollup_deltas d
+    WHERE d.kind <> 'robot' AND d.source = :source AND d.at >= :start AND d.at < :stop
+),
+closed AS (
+    DELETE FROM monitor.rollup_gaps g WHERE g.source = :source AND g.day = :start
+),
+change AS MATERIALIZED ({of_gap}),
 {folding}
 
 -- name: repair_hours
