@@ -26,7 +26,7 @@ _TELL = 100_000  # changes between two words on how far it is
 class Folder:
     """One worker's part in folding.
 
-    `folded` counts changes, `days` whole days from their jobs, `refused` changes that could not be folded, and `failures`
+    `folded` counts changes, `days` whole days from their jobs, `refused` changes that cannot be folded, and `failures`
     attempts.
     """
 
