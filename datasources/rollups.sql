@@ -129,23 +129,26 @@ into_rollups AS (
         waits = r.waits + excluded.waits, wait_ms = r.wait_ms + excluded.wait_ms,
         longest_wait_ms = greatest(r.longest_wait_ms, excluded.longest_wait_ms)
 ),
-hour_bins AS MATERIALIZED (
-    SELECT measured.measure, e.dimension, e.key, e.bucket, e.environment, e.source,
-           monitor.sketch_bin(measured.value) AS bin, sum(e.sign) AS count
+-- Robots have sketches by the day only: by the hour there would be almost one for every job.
+bins AS MATERIALIZED (
+    SELECT measured.measure, e.dimension, e.key,
+           CASE e.dimension WHEN 'robot' THEN date_trunc('day', e.bucket, 'UTC') ELSE e.bucket END AS bucket,
+           e.environment, e.source, monitor.sketch_bin(measured.value) AS bin, sum(e.sign) AS count
     FROM ended e CROSS JOIN LATERAL (VALUES ('run', e.run), ('wait', e.wait)) AS measured (measure, value)
     WHERE e.kind = 'job' AND measured.value IS NOT NULL
-    GROUP BY measured.measure, e.dimension, e.key, e.bucket, e.environment, e.source, 7
+    GROUP BY measured.measure, e.dimension, e.key, 4, e.environment, e.source, 7
 ),
 into_sketches AS (
     INSERT INTO monitor.rollup_sketches AS s
     SELECT measure, dimension, key, grain, bucket, environment, source,
            array_agg(bin), array_agg(count::integer)
     FROM (
-        SELECT measure, dimension, key, 'hour' AS grain, bucket, environment, source, bin, count FROM hour_bins
+        SELECT measure, dimension, key, 'hour' AS grain, bucket, environment, source, bin, count
+        FROM bins WHERE dimension <> 'robot'
         UNION ALL
         SELECT measure, dimension, key, 'day', date_trunc('day', bucket, 'UTC') AS day, environment, source, bin,
                sum(count)
-        FROM hour_bins GROUP BY measure, dimension, key, day, environment, source, bin
+        FROM bins GROUP BY measure, dimension, key, day, environment, source, bin
     ) both_grains
     GROUP BY measure, dimension, key, grain, bucket, environment, source
     ON CONFLICT (measure, dimension, key, grain, bucket, environment, source) DO UPDATE SET
