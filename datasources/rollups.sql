@@ -82,14 +82,23 @@ FROM (
 ) m
 
 -- name: folding
-ended AS (
-    SELECT c.kind, c.sign, place.dimension, place.key, date_trunc('hour', c.at, 'UTC') AS bucket, c.environment,
-           c.source, c.workflow_name, c.status, c.subject, c.success,
-           CASE WHEN c.status <> 'cancelled' AND abs(c.duration_ms) < 9e15 THEN c.duration_ms END AS run,
-           CASE WHEN abs(c.queue_wait_ms) < 9e15 THEN c.queue_wait_ms END AS wait
+one AS MATERIALIZED (
+    SELECT c.*, date_trunc('hour', c.at, 'UTC') AS bucket, date_trunc('day', c.at, 'UTC') AS day,
+           monitor.sketch_bin(m.run) AS run_bin, monitor.sketch_bin(m.wait) AS wait_bin, m.run, m.wait
     FROM change c
+    CROSS JOIN LATERAL (
+        SELECT CASE WHEN c.status <> 'cancelled' AND abs(c.duration_ms) < 9e15 THEN c.duration_ms END AS run,
+               CASE WHEN abs(c.queue_wait_ms) < 9e15 THEN c.queue_wait_ms END AS wait
+        OFFSET 0
+    ) m
+    WHERE c.kind IN ('job', 'healing') AND isfinite(c.at)
+),
+ended AS (
+    SELECT c.kind, c.sign, place.dimension, place.key, c.bucket, c.day, c.environment, c.source, c.workflow_name,
+           c.status, c.subject, c.success, c.run, c.wait, c.run_bin, c.wait_bin
+    FROM one c
     CROSS JOIN LATERAL (VALUES ('fleet', ''), ('workflow', c.workflow_id), ('robot', c.robot_id)) AS place (dimension, key)
-    WHERE c.kind IN ('job', 'healing') AND place.key IS NOT NULL AND isfinite(c.at)
+    WHERE place.key IS NOT NULL
 ),
 hours AS MATERIALIZED (
     SELECT dimension, key, bucket, environment, source,
@@ -132,11 +141,11 @@ into_rollups AS (
 -- Robots have sketches by the day only: by the hour there would be almost one for every job.
 bins AS MATERIALIZED (
     SELECT measured.measure, e.dimension, e.key,
-           CASE e.dimension WHEN 'robot' THEN date_trunc('day', e.bucket, 'UTC') ELSE e.bucket END AS bucket,
-           e.environment, e.source, monitor.sketch_bin(measured.value) AS bin, sum(e.sign) AS count
-    FROM ended e CROSS JOIN LATERAL (VALUES ('run', e.run), ('wait', e.wait)) AS measured (measure, value)
-    WHERE e.kind = 'job' AND measured.value IS NOT NULL
-    GROUP BY measured.measure, e.dimension, e.key, 4, e.environment, e.source, 7
+           CASE e.dimension WHEN 'robot' THEN e.day ELSE e.bucket END AS bucket, e.environment, e.source, measured.bin,
+           sum(e.sign) AS count
+    FROM ended e CROSS JOIN LATERAL (VALUES ('run', e.run_bin), ('wait', e.wait_bin)) AS measured (measure, bin)
+    WHERE e.kind = 'job' AND measured.bin IS NOT NULL
+    GROUP BY measured.measure, e.dimension, e.key, 4, e.environment, e.source, measured.bin
 ),
 into_sketches AS (
     INSERT INTO monitor.rollup_sketches AS s
@@ -156,7 +165,7 @@ into_sketches AS (
 ),
 into_errors AS (
     INSERT INTO monitor.rollup_errors AS r
-    SELECT dimension, key, grain, CASE grain WHEN 'day' THEN date_trunc('day', bucket, 'UTC') ELSE bucket END AS starts,
+    SELECT dimension, key, grain, CASE grain WHEN 'day' THEN day ELSE bucket END AS starts,
            environment, source, coalesce(subject, 'UnknownError') AS error_type, sum(sign)
     FROM ended CROSS JOIN (VALUES ('hour'), ('day')) AS g (grain)
     WHERE kind = 'job' AND status = 'failed'
@@ -166,7 +175,7 @@ into_errors AS (
 ),
 into_healing AS (
     INSERT INTO monitor.rollup_healing AS r
-    SELECT dimension, key, grain, CASE grain WHEN 'day' THEN date_trunc('day', bucket, 'UTC') ELSE bucket END AS starts,
+    SELECT dimension, key, grain, CASE grain WHEN 'day' THEN day ELSE bucket END AS starts,
            environment, source, subject, sum(sign), coalesce(sum(sign) FILTER (WHERE success), 0)
     FROM ended CROSS JOIN (VALUES ('hour'), ('day')) AS g (grain)
     WHERE kind = 'healing'
