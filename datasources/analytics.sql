@@ -170,6 +170,7 @@ FROM (
         ) l
         WHERE l.value IS NOT NULL
     ) jobs ON s.few
+    OFFSET 0  -- or the jobs are read once for each piece
 ) e
 JOIN (
 {pieces}
