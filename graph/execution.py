@@ -31,6 +31,7 @@ from datasources.settings import Settings
 from graph.context import Context
 from graph.cost import Cost
 from graph.errors import present
+from graph.setwise.plans import Plans
 
 _LONGEST_DOCUMENT = 100_000  # characters; values belong into variables
 _MOST_COMMENTS = 1000
@@ -60,6 +61,7 @@ class _Prepared:
     document: DocumentNode | None
     errors: list[GraphQLError]
     code: str
+    plans: Plans | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,7 @@ class Operation:
     request: Request
     document: DocumentNode
     definition: OperationDefinitionNode
+    plans: Plans
 
     @property
     def type(self) -> OperationType:
@@ -112,7 +115,7 @@ class Executor:
     def prepare(self, request: Request, context: Context) -> Operation:
         """The operation that a request asks for, fit to be executed; raises Refused where it is not."""
         prepared = self._prepare(request.query)
-        if prepared.document is None or prepared.errors:
+        if prepared.document is None or prepared.plans is None:
             raise Refused(_refused(prepared.errors, prepared.code, context))
         definition = get_operation_ast(prepared.document, request.operation_name)
         if definition is None:
@@ -121,11 +124,11 @@ class Executor:
         cost = Cost(self._schema, prepared.document, definition, request.variables or {}).total()
         if cost > (most := self._settings.max_query_cost):
             raise Refused(_refused([_too_costly(cost, most)], "QUERY_TOO_COMPLEX", context))
-        return Operation(request, prepared.document, definition)
+        return Operation(request, prepared.document, definition, prepared.plans)
 
     async def source(self, operation: Operation, context: Context) -> AsyncIterator[Sequence[Any]]:
         """What a subscription's root field yields, in lists; raises Refused where it cannot begin."""
-        executor = self._stream_executor(operation, context)
+        executor = self._graphql_executor(operation, context)
         if isinstance(executor, list):
             raise Refused(_answer(ExecutionResult(None, executor), context))
         source = create_source_event_stream(executor)
@@ -137,14 +140,25 @@ class Executor:
 
     async def push(self, operation: Operation, events: Sequence[object], context: Context) -> list[dict[str, Any]]:
         """The responses to a subscription for what its root field yielded at once; their fields are read together."""
-        executor = self._stream_executor(operation, context)
+        executor = self._graphql_executor(operation, context)
         if isinstance(executor, list):
             return [_answer(ExecutionResult(None, executor), context).body for _ in events]
+        return await self._push(operation, executor, events, context)
+
+    async def _push(
+        self, operation: Operation, executor: GraphQLExecutor[Any], events: Sequence[object], context: Context
+    ) -> list[dict[str, Any]]:
+        try:
+            async with asyncio.timeout(self._settings.operation_timeout_seconds):
+                if (found := await operation.plans.answers(executor, context, list(events))) is not None:
+                    return [{"data": data} for data in found]
+        except TimeoutError as error:
+            return [_too_late(error, context).body for _ in events]
         return await asyncio.gather(
-            *(self._push(executor.build_per_event_executor(event), context) for event in events)
+            *(self._push_one(executor.build_per_event_executor(event), context) for event in events)
         )
 
-    async def _push(self, executor: GraphQLExecutor[Any], context: Context) -> dict[str, Any]:
+    async def _push_one(self, executor: GraphQLExecutor[Any], context: Context) -> dict[str, Any]:
         try:
             async with asyncio.timeout(self._settings.operation_timeout_seconds):
                 result = execute_subscription_event(executor)
@@ -152,7 +166,7 @@ class Executor:
         except TimeoutError as error:
             return _too_late(error, context).body
 
-    def _stream_executor(self, operation: Operation, context: Context) -> GraphQLExecutor[Any] | list[GraphQLError]:
+    def _graphql_executor(self, operation: Operation, context: Context) -> GraphQLExecutor[Any] | list[GraphQLError]:
         return GraphQLExecutor.build(
             self._schema,
             operation.document,
@@ -164,6 +178,11 @@ class Executor:
     async def _execute(self, operation: Operation, context: Context) -> Answer:
         try:
             async with asyncio.timeout(self._settings.operation_timeout_seconds):
+                executor = self._graphql_executor(operation, context)
+                if isinstance(executor, list):
+                    return _answer(ExecutionResult(None, executor), context)
+                if (found := await operation.plans.answers(executor, context, [None])) is not None:
+                    return Answer({"data": found[0]}, executed=True)
                 result = execute(
                     self._schema,
                     operation.document,
@@ -198,7 +217,8 @@ class Executor:
                 max_comments=_MOST_COMMENTS,
                 max_source_length=_LONGEST_DOCUMENT,
             )
-            return _Prepared(document, validate(self._schema, document), "GRAPHQL_VALIDATION_FAILED")
+            errors = validate(self._schema, document)
+            return _Prepared(document, errors, "GRAPHQL_VALIDATION_FAILED", None if errors else Plans(document))
         except GraphQLError as error:
             return _Prepared(None, [error], "GRAPHQL_PARSE_FAILED")
         except RecursionError:

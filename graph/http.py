@@ -24,6 +24,7 @@ from graph.context import Context
 from graph.exchanges import exchange
 from graph.execution import Executor, MutationRefused, Request
 from graph.sse import StreamedAnswers, accepts_streams
+from graph.types.scalars import encode
 
 _JSON = "application/json"
 _GRAPHQL = "application/graphql-response+json"
@@ -110,7 +111,7 @@ class GraphQLEndpoint:
         status = 200 if answer.executed or media_type == _JSON else 400
         timing = f'sql;desc="{statements.count} statements";dur={statements.seconds * 1000:.1f}'
         headers = {"Content-Type": f"{media_type}; charset=utf-8", "Server-Timing": timing, "Vary": "Accept"}
-        return Response(orjson.dumps(answer.body), status, headers)
+        return Response(encode(answer.body), status, headers)
 
     async def _json_body(self, request: HttpRequest) -> Any:
         content_type = request.headers.get("content-type", "")

@@ -6,7 +6,6 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
-import orjson
 from graphql import GraphQLError, OperationType
 
 from graph.context import Context
@@ -14,6 +13,7 @@ from graph.errors import present
 from graph.execution import Executor, Refused, Request
 from graph.shared import Sink
 from graph.streaming import Streams, SubscriptionRefused
+from graph.types.scalars import encode
 
 Errors = list[dict[str, Any]]
 
@@ -51,7 +51,7 @@ class Operations:
             return [present(GraphQLError(str(error), original_error=error), context.correlation_id)]
         if not answer.executed:
             return _errors(answer.body)
-        await sink.send(orjson.dumps(answer.body), cursor=None)
+        await sink.send(encode(answer.body), cursor=None)
         return None
 
 

@@ -29,6 +29,7 @@ from graph.exchanges import Exchange, exchange
 from graph.execution import Executor, Request
 from graph.resources import RESOURCES, BadParameter, Parameter, Resource
 from graph.types.paging import MOST
+from graph.types.scalars import encode
 
 _log = logging.getLogger("graph")
 
@@ -206,7 +207,7 @@ def _in_lower_case(found: Any) -> Any:
 
 
 def _answered(found: _Found, now: Exchange, request: HttpRequest) -> Response:
-    body = orjson.dumps(found.body)
+    body = encode(found.body)
     timing = f'sql;desc="{now.statements.count} statements";dur={now.statements.seconds * 1000:.1f}'
     digest = hashlib.sha256(body)
     digest.update(orjson.dumps(found.headers))

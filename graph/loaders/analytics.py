@@ -6,10 +6,9 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from aiodataloader import DataLoader
-
 from datasources.analytics import AnalyticsScope, errors, healing_rates, percentiles, slowest, totals
 from datasources.postgres import Database
+from graph.loaders.batching import Loader
 
 Value = TypeVar("Value")
 
@@ -27,10 +26,10 @@ class AnalyticsLoaders:
 
 def _by_window(
     fetch: Callable[[list[AnalyticsScope]], Awaitable[list[Value]]],
-) -> DataLoader[AnalyticsScope, Value]:
+) -> Loader[AnalyticsScope, Value]:
     async def load(scopes: list[AnalyticsScope]) -> list[Value]:
         groups: dict[object, list[AnalyticsScope]] = {}
-        for scope in scopes:
+        for scope in dict.fromkeys(scopes):
             group = (scope.since, scope.until, scope.robot_id, scope.workflow_id is None)
             groups.setdefault(group, []).append(scope)
         answers = await asyncio.gather(*(fetch(group) for group in groups.values()))
@@ -41,4 +40,4 @@ def _by_window(
         }
         return [found[scope] for scope in scopes]
 
-    return DataLoader(batch_load_fn=load)
+    return Loader(load)

@@ -1,16 +1,15 @@
-"""The two shapes a loader has.
+"""A loader, and the two shapes it has.
 
-These batch and do not cache: an answer at hand would let its fields run ahead of their siblings, which then wait for
+Loaders batch and do not cache: an answer at hand would let its fields run ahead of their siblings, which then wait for
 a statement of their own. So one field path is one statement, whatever another has asked before.
 """
 
 from __future__ import annotations
 
 import asyncio
+from asyncio import Future, Task
 from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
-from typing import TypeVar
-
-from aiodataloader import DataLoader
+from typing import Generic, TypeVar
 
 from datasources.postgres import statement_log
 
@@ -18,10 +17,59 @@ Key = TypeVar("Key", bound=Hashable)
 Group = TypeVar("Group", bound=Hashable)
 Value = TypeVar("Value")
 
+_TURNS = 2  # of the event loop: tasks that were started in this one begin in the next, and may ask for more
+
+
+class Loader(Generic[Key, Value]):
+    """Answers all keys that fields ask for at the same time with one batch: set by set, without a future for each."""
+
+    __slots__ = ("_asked", "_batch", "_task")
+
+    def __init__(self, batch: Callable[[list[Key]], Awaitable[Sequence[Value]]]) -> None:
+        self._batch = batch
+        self._asked: list[tuple[Sequence[Key], Future[Sequence[Value]]]] = []
+        self._task: Task[None] | None = None
+
+    async def load(self, key: Key) -> Value:
+        """The value of a key."""
+        return (await self.load_many((key,)))[0]
+
+    def load_many(self, keys: Sequence[Key]) -> Future[Sequence[Value]]:
+        """The values of these keys, in their order."""
+        loop = asyncio.get_running_loop()
+        future: Future[Sequence[Value]] = loop.create_future()
+        self._asked.append((keys, future))
+        if len(self._asked) == 1:
+            loop.call_soon(self._wait, _TURNS)
+        return future
+
+    def _wait(self, turns: int) -> None:
+        loop = asyncio.get_running_loop()
+        if turns > 1:
+            loop.call_soon(self._wait, turns - 1)
+            return
+        asked, self._asked = self._asked, []
+        self._task = loop.create_task(self._answer(asked))
+
+    async def _answer(self, asked: list[tuple[Sequence[Key], Future[Sequence[Value]]]]) -> None:
+        try:
+            values = await self._batch([key for keys, _ in asked for key in keys])
+        except Exception as error:  # noqa: BLE001  # whoever asked is told
+            for _, future in asked:
+                if not future.done():
+                    future.set_exception(error)
+                    future.exception()  # another field's error may be the one that is reported
+            return
+        start = 0
+        for keys, future in asked:
+            if not future.done():
+                future.set_result(values[start : start + len(keys)])
+            start += len(keys)
+
 
 def by_key(
     fetch: Callable[[list[Key]], Awaitable[Mapping[Key, Value]]], missing: Callable[[], Value]
-) -> DataLoader[Key, Value]:
+) -> Loader[Key, Value]:
     """A loader whose keys are all answered by one statement."""
 
     async def load(keys: list[Key]) -> list[Value]:
@@ -29,12 +77,12 @@ def by_key(
         found = await fetch(list(dict.fromkeys(keys)))
         return [found[key] if key in found else missing() for key in keys]
 
-    return DataLoader(batch_load_fn=load, cache=False)
+    return Loader(load)
 
 
 def by_group(
     fetch: Callable[[Group, list[str]], Awaitable[Mapping[str, Value]]], missing: Callable[[Group], Value]
-) -> DataLoader[tuple[str, Group], Value]:
+) -> Loader[tuple[str, Group], Value]:
     """A loader whose keys are an id and what is asked of it; each distinct question is one statement."""
 
     async def load(keys: list[tuple[str, Group]]) -> list[Value]:
@@ -48,7 +96,7 @@ def by_group(
         found = dict(zip(groups, answers, strict=True))
         return [found[group][key] if key in found[group] else missing(group) for key, group in keys]
 
-    return DataLoader(batch_load_fn=load, cache=False)
+    return Loader(load)
 
 
 def _note(keys: int) -> None:

@@ -7,10 +7,9 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import TypeVar
 
-from aiodataloader import DataLoader
-
 from datasources.fleet import FleetScope, fleet_queue, fleet_robots, fleet_today
 from datasources.postgres import Database
+from graph.loaders.batching import Loader
 
 Value = TypeVar("Value")
 
@@ -24,8 +23,12 @@ class FleetLoaders:
         self.today = _by_scope(lambda scope: fleet_today(database, scope, midnight))
 
 
-def _by_scope(fetch: Callable[[FleetScope], Awaitable[Value]]) -> DataLoader[FleetScope, Value]:
-    async def load(scopes: list[FleetScope]) -> list[Value]:
-        return list(await asyncio.gather(*(fetch(scope) for scope in scopes)))
+def _by_scope(fetch: Callable[[FleetScope], Awaitable[Value]]) -> Loader[FleetScope, Value]:
+    async def load(asked: list[FleetScope]) -> list[Value]:
+        scopes = list(dict.fromkeys(asked))
+        if len(scopes) == 1:
+            return [await fetch(scopes[0])] * len(asked)
+        found = dict(zip(scopes, await asyncio.gather(*map(fetch, scopes)), strict=True))
+        return [found[scope] for scope in asked]
 
-    return DataLoader(batch_load_fn=load)
+    return Loader(load)

@@ -7,9 +7,10 @@ from typing import Annotated
 
 import strawberry
 
-from datasources.analytics import AnalyticsScope, ErrorCount, SlowWorkflow
+from datasources.analytics import AnalyticsScope
 from graph.context import Info
 from graph.errors import BadUserInput
+from graph.types.loaded import loaded
 from graph.types.scalars import Duration
 
 _LONGEST = timedelta(days=366)
@@ -81,65 +82,116 @@ class ErrorTypeCount:
 class Analytics:
     """Measures of a scope; the root is an AnalyticsScope."""
 
-    @strawberry.field(description="Jobs created in the window, in whatever state they are.")
+    @loaded(
+        int,
+        lambda loaders: loaders.analytics.totals,
+        value=lambda _, found: found.total,
+        description="Jobs created in the window, in whatever state they are.",
+    )
     @staticmethod
-    async def total_jobs(scope: strawberry.Parent[AnalyticsScope], info: Info) -> int:
-        return (await info.context.loaders.analytics.totals.load(scope)).total
+    def total_jobs(scope: strawberry.Parent[AnalyticsScope]) -> AnalyticsScope:
+        return scope
 
-    @strawberry.field(description="Completed jobs in percent of those that ended.")
+    @loaded(
+        float | None,
+        lambda loaders: loaders.analytics.totals,
+        value=lambda _, found: found.success_rate,
+        description="Completed jobs in percent of those that ended.",
+    )
     @staticmethod
-    async def success_rate(scope: strawberry.Parent[AnalyticsScope], info: Info) -> float | None:
-        return (await info.context.loaders.analytics.totals.load(scope)).success_rate
+    def success_rate(scope: strawberry.Parent[AnalyticsScope]) -> AnalyticsScope:
+        return scope
 
-    @strawberry.field(description="Failed jobs in percent of those that ended.")
+    @loaded(
+        float | None,
+        lambda loaders: loaders.analytics.totals,
+        value=lambda _, found: found.failure_rate,
+        description="Failed jobs in percent of those that ended.",
+    )
     @staticmethod
-    async def failure_rate(scope: strawberry.Parent[AnalyticsScope], info: Info) -> float | None:
-        return (await info.context.loaders.analytics.totals.load(scope)).failure_rate
+    def failure_rate(scope: strawberry.Parent[AnalyticsScope]) -> AnalyticsScope:
+        return scope
 
-    @strawberry.field(description="Average run, in milliseconds.")
+    @loaded(
+        float | None,
+        lambda loaders: loaders.analytics.totals,
+        value=lambda _, found: found.average_duration_ms,
+        description="Average run, in milliseconds.",
+    )
     @staticmethod
-    async def average_duration_ms(scope: strawberry.Parent[AnalyticsScope], info: Info) -> float | None:
-        return (await info.context.loaders.analytics.totals.load(scope)).average_duration_ms
+    def average_duration_ms(scope: strawberry.Parent[AnalyticsScope]) -> AnalyticsScope:
+        return scope
 
-    @strawberry.field(name="p50DurationMs", description="Median run, in milliseconds.")
+    @loaded(
+        float | None,
+        lambda loaders: loaders.analytics.percentiles,
+        value=lambda _, found: found.p50,
+        name="p50DurationMs",
+        description="Median run, in milliseconds.",
+    )
     @staticmethod
-    async def p50_duration_ms(scope: strawberry.Parent[AnalyticsScope], info: Info) -> float | None:
-        return (await info.context.loaders.analytics.percentiles.load(scope)).p50
+    def p50_duration_ms(scope: strawberry.Parent[AnalyticsScope]) -> AnalyticsScope:
+        return scope
 
-    @strawberry.field(name="p90DurationMs", description="90 percent of the runs took no longer, in milliseconds.")
+    @loaded(
+        float | None,
+        lambda loaders: loaders.analytics.percentiles,
+        value=lambda _, found: found.p90,
+        name="p90DurationMs",
+        description="90 percent of the runs took no longer, in milliseconds.",
+    )
     @staticmethod
-    async def p90_duration_ms(scope: strawberry.Parent[AnalyticsScope], info: Info) -> float | None:
-        return (await info.context.loaders.analytics.percentiles.load(scope)).p90
+    def p90_duration_ms(scope: strawberry.Parent[AnalyticsScope]) -> AnalyticsScope:
+        return scope
 
-    @strawberry.field(name="p95DurationMs", description="95 percent of the runs took no longer, in milliseconds.")
+    @loaded(
+        float | None,
+        lambda loaders: loaders.analytics.percentiles,
+        value=lambda _, found: found.p95,
+        name="p95DurationMs",
+        description="95 percent of the runs took no longer, in milliseconds.",
+    )
     @staticmethod
-    async def p95_duration_ms(scope: strawberry.Parent[AnalyticsScope], info: Info) -> float | None:
-        return (await info.context.loaders.analytics.percentiles.load(scope)).p95
+    def p95_duration_ms(scope: strawberry.Parent[AnalyticsScope]) -> AnalyticsScope:
+        return scope
 
-    @strawberry.field(name="p99DurationMs", description="99 percent of the runs took no longer, in milliseconds.")
+    @loaded(
+        float | None,
+        lambda loaders: loaders.analytics.percentiles,
+        value=lambda _, found: found.p99,
+        name="p99DurationMs",
+        description="99 percent of the runs took no longer, in milliseconds.",
+    )
     @staticmethod
-    async def p99_duration_ms(scope: strawberry.Parent[AnalyticsScope], info: Info) -> float | None:
-        return (await info.context.loaders.analytics.percentiles.load(scope)).p99
+    def p99_duration_ms(scope: strawberry.Parent[AnalyticsScope]) -> AnalyticsScope:
+        return scope
 
-    @strawberry.field(
-        graphql_type=list[SlowestWorkflow],
+    @loaded(
+        list[SlowestWorkflow],
+        lambda loaders: loaders.analytics.slowest,
         description="The ten workflows with the longest average run, of those that ran at least three times.",
     )
     @staticmethod
-    async def slowest_workflows(scope: strawberry.Parent[AnalyticsScope], info: Info) -> list[SlowWorkflow]:
-        return await info.context.loaders.analytics.slowest.load(scope)
+    def slowest_workflows(scope: strawberry.Parent[AnalyticsScope]) -> AnalyticsScope:
+        return scope
 
-    @strawberry.field(
-        graphql_type=list[ErrorTypeCount], description="The ten most frequent error types of failed jobs."
+    @loaded(
+        list[ErrorTypeCount],
+        lambda loaders: loaders.analytics.errors,
+        description="The ten most frequent error types of failed jobs.",
     )
     @staticmethod
-    async def error_distribution(scope: strawberry.Parent[AnalyticsScope], info: Info) -> list[ErrorCount]:
-        return await info.context.loaders.analytics.errors.load(scope)
+    def error_distribution(scope: strawberry.Parent[AnalyticsScope]) -> AnalyticsScope:
+        return scope
 
-    @strawberry.field(description="Healed steps in percent of those where healing was tried; null if none was.")
+    @loaded(
+        float | None,
+        lambda loaders: loaders.analytics.healing_rates,
+        description="Healed steps in percent of those where healing was tried; null if none was.",
+    )
     @staticmethod
-    async def self_healing_success_rate(scope: strawberry.Parent[AnalyticsScope], info: Info) -> float | None:
-        return await info.context.loaders.analytics.healing_rates.load(scope)
+    def self_healing_success_rate(scope: strawberry.Parent[AnalyticsScope]) -> AnalyticsScope:
+        return scope
 
     @strawberry.field(description="The moment that these numbers describe.")
     @staticmethod

@@ -1,0 +1,138 @@
+"""Fields of a plan, and the selections they make up: what is asked of one object type, answered for many at once."""
+
+from __future__ import annotations
+
+from asyncio import TaskGroup
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from graphql import GraphQLIsTypeOfFn
+
+from graph.setwise.places import Place, Run
+from graph.setwise.shapes import Column, Shape
+from graph.setwise.sources import Asked, Source, awaited
+from graph.setwise.unusual import Unusual
+
+
+@dataclass(frozen=True, slots=True)
+class TypeName:
+    """`__typename`."""
+
+    key: str
+    name: str
+    waits = False
+
+    async def column(self, _run: Run, parents: Column) -> Column:
+        """The name of their type, for each of these parents."""
+        return [self.name] * len(parents)
+
+
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """A field without a selection of its own."""
+
+    key: str
+    source: Source
+    shape: Shape
+    leaves: Callable[[Column], Column]
+
+    @property
+    def waits(self) -> bool:
+        """Whether more is needed than its parents."""
+        return self.source.waits
+
+    async def column(self, run: Run, parents: Column) -> Column:
+        """Its value for each of these parents."""
+        return self.complete(await self.source.column(run, parents))
+
+    def complete(self, values: Column) -> Column:
+        """The values as they stand in an answer."""
+        if self.shape.items is not None:
+            flat, restore = self.shape.take_off(values)
+            return restore(self.leaves(flat))
+        found = self.leaves(values)
+        if not self.shape.nullable and None in found:
+            raise Unusual
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Objects:
+    """A field that holds objects, or lists of them."""
+
+    key: str
+    source: Source
+    shape: Shape
+    place: Place
+    is_type_of: GraphQLIsTypeOfFn | None
+    selection: Selection
+
+    @property
+    def waits(self) -> bool:
+        """Whether more is needed than its parents."""
+        return self.source.waits or self.selection.waits
+
+    async def column(self, run: Run, parents: Column) -> Column:
+        """Its value for each of these parents."""
+        flat, restore = self.shape.take_off(await self.source.column(run, parents))
+        if flat and self.is_type_of is not None:
+            info = run.info(self.place)
+            if any(self.is_type_of(value, info) is not True for value in flat):
+                raise Unusual
+        return restore(await self.selection.objects(run, flat))
+
+
+@dataclass(frozen=True, slots=True)
+class Foreign:
+    """A field that graphql-core executes by itself, with all that is below: of an abstract type, or of the schema."""
+
+    key: str
+    place: Place
+    waits = True
+
+    async def column(self, run: Run, parents: Column) -> Column:
+        """Its value for each of these parents; what went wrong stands in the errors of the run's executor."""
+        place = self.place
+        execute = run.executor.execute_field
+        return await awaited([execute(place.parent, parent, place.details, place.path, None) for parent in parents])
+
+
+Field = TypeName | Leaf | Objects | Foreign
+
+
+class Selection:
+    """The fields that are asked of one object type."""
+
+    def __init__(self, fields: list[Field]) -> None:
+        self._keys = [field.key for field in fields]
+        self._asking = [field for field in fields if isinstance(field, Leaf) and isinstance(field.source, Asked)]
+        self._at_hand = [field for field in fields if not field.waits]
+        self._waiting = [field for field in fields if field.waits and field not in self._asking]
+        self.waits = len(self._at_hand) < len(fields)
+
+    async def objects(self, run: Run, parents: Column) -> Column:
+        """What is asked, for each of these parents."""
+        if not parents:
+            return []
+        found: dict[str, Column] = {}
+        asked = [(field, field.source.ask(run, parents)) for field in self._asking]  # type: ignore[union-attr]
+        for field in self._at_hand:
+            found[field.key] = await field.column(run, parents)
+        if len(self._waiting) == 1:
+            [field] = self._waiting
+            found[field.key] = await field.column(run, parents)
+        elif self._waiting:
+            async with TaskGroup() as group:
+                tasks = [group.create_task(field.column(run, parents)) for field in self._waiting]
+            for field, task in zip(self._waiting, tasks, strict=True):
+                found[field.key] = task.result()
+        for leaf, answer in asked:
+            found[leaf.key] = leaf.complete(await answer())
+        return self._assembled(found, len(parents))
+
+    def _assembled(self, found: dict[str, Column], count: int) -> list[dict[str, Any]]:
+        keys = self._keys
+        if not keys:
+            return [{} for _ in range(count)]
+        return [dict(zip(keys, values, strict=True)) for values in zip(*(found[key] for key in keys), strict=True)]
