@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from asyncio import TaskGroup
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +10,7 @@ from graphql import GraphQLIsTypeOfFn
 
 from graph.setwise.places import Place, Run
 from graph.setwise.shapes import Column, Shape
-from graph.setwise.sources import Asked, Source, awaited
+from graph.setwise.sources import Asked, Source, awaited, together
 from graph.setwise.unusual import Unusual
 
 
@@ -119,14 +118,9 @@ class Selection:
         asked = [(field, field.source.ask(run, parents)) for field in self._asking]  # type: ignore[union-attr]
         for field in self._at_hand:
             found[field.key] = await field.column(run, parents)
-        if len(self._waiting) == 1:
-            [field] = self._waiting
-            found[field.key] = await field.column(run, parents)
-        elif self._waiting:
-            async with TaskGroup() as group:
-                tasks = [group.create_task(field.column(run, parents)) for field in self._waiting]
-            for field, task in zip(self._waiting, tasks, strict=True):
-                found[field.key] = task.result()
+        if self._waiting:
+            columns = await together([field.column(run, parents) for field in self._waiting])
+            found.update(zip((field.key for field in self._waiting), columns, strict=True))
         for leaf, answer in asked:
             found[leaf.key] = leaf.complete(await answer())
         return self._assembled(found, len(parents))

@@ -6,7 +6,7 @@ resolver is called for each parent, as graphql-core would.
 
 from __future__ import annotations
 
-from asyncio import Future, TaskGroup
+from asyncio import Future, gather
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -120,18 +120,20 @@ def source(place: Place) -> Source:
 async def awaited(values: Column) -> Column:
     """The same, with what has to be awaited awaited together."""
     waiting = [number for number, value in enumerate(values) if hasattr(value, "__await__")]
-    if len(waiting) == 1:
-        values[waiting[0]] = await values[waiting[0]]
-    elif waiting:
-        async with TaskGroup() as group:
-            tasks = [group.create_task(_wait(values[number])) for number in waiting]
-        for number, task in zip(waiting, tasks, strict=True):
-            values[number] = task.result()
+    for number, found in zip(waiting, await together([values[number] for number in waiting]), strict=True):
+        values[number] = found
     return values
 
 
-async def _wait(awaitable: Awaitable[Any]) -> Any:
-    return await awaitable
+async def together(waiting: Sequence[Awaitable[Any]]) -> Column:
+    """What these come to; where one fails, the others have ended, too, before this does."""
+    if len(waiting) == 1:
+        return [await waiting[0]]
+    found = await gather(*waiting, return_exceptions=True)
+    for each in found:
+        if isinstance(each, BaseException):
+            raise each
+    return found
 
 
 def _as_declared(place: Place, run: Run) -> Callable[[Any], Any]:
