@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -85,6 +85,8 @@ class Database:
         self._settings = settings
         self._on_statement = on_statement
         self._pool: asyncpg.Pool | None = None
+        self._at_hand: list[Connection] = []
+        self._waiting = 0
 
     async def open(self) -> None:
         """Make the pool; connections are made when first needed, so a database that is down does not stop us."""
@@ -118,7 +120,10 @@ class Database:
             return
         pool, self._pool = self._pool, None
         try:
-            await asyncio.wait_for(pool.close(), timeout=3)
+            async with asyncio.timeout(3):
+                while self._at_hand:
+                    await pool.release(self._at_hand.pop())
+                await pool.close()
         except TimeoutError:
             pool.terminate()
 
@@ -138,19 +143,46 @@ class Database:
         """A connection, given back with the block; what is wrong with the database becomes an UpstreamError."""
         if self._pool is None:
             raise UpstreamUnavailable("the database pool is closed")
-        timeout = self._settings.connect_timeout_seconds
+        pool = self._pool
         try:
-            async with self._pool.acquire(timeout=timeout) as connection:
-                try:
-                    yield connection
-                except (TimeoutError, asyncpg.QueryCanceledError) as error:
-                    raise UpstreamTimeout("a statement took longer than it may") from error
-                except asyncpg.DataError as error:
-                    raise UnstorableValue("Postgres cannot take a value: " + str(error).partition("\n")[0]) from error
-        except TimeoutError as error:
-            raise UpstreamUnavailable(f"no database connection within {timeout:g} s") from error
+            connection = self._kept() or await self._wait_for(pool)
+            try:
+                yield connection
+            except BaseException:
+                await pool.release(connection)
+                raise
+            await self._keep(connection, pool)
+        except (TimeoutError, asyncpg.QueryCanceledError) as error:
+            raise UpstreamTimeout("a statement took longer than it may") from error
+        except asyncpg.DataError as error:
+            raise UnstorableValue("Postgres cannot take a value: " + str(error).partition("\n")[0]) from error
         except _AWAY as error:
             raise UpstreamUnavailable(f"the database is not reachable ({type(error).__name__})") from error
+
+    def _kept(self) -> Connection | None:
+        """A connection at hand: to take one of the pool and give it back costs two tasks, which is more than a row."""
+        while self._at_hand:
+            connection = self._at_hand.pop()
+            with suppress(asyncpg.InterfaceError):  # it was lost, and the pool has it back
+                if not connection.is_closed():
+                    return connection
+        return None
+
+    async def _wait_for(self, pool: asyncpg.Pool) -> Connection:
+        timeout = self._settings.connect_timeout_seconds
+        self._waiting += 1
+        try:
+            return await pool.acquire(timeout=timeout)
+        except TimeoutError as error:
+            raise UpstreamUnavailable(f"no database connection within {timeout:g} s") from error
+        finally:
+            self._waiting -= 1
+
+    async def _keep(self, connection: Connection, pool: asyncpg.Pool) -> None:
+        if self._waiting or self._pool is not pool or connection.is_closed():
+            await pool.release(connection)
+        else:
+            self._at_hand.append(connection)
 
 
 async def fetch(
