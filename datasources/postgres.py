@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -86,7 +87,8 @@ class Database:
         self._on_statement = on_statement
         self._pool: asyncpg.Pool | None = None
         self._at_hand: list[Connection] = []
-        self._waiting = 0
+        self._waiting: deque[asyncio.Future[Connection | None]] = deque()
+        self._lent = 0  # by the pool, at hand or in use
 
     async def open(self) -> None:
         """Make the pool; connections are made when first needed, so a database that is down does not stop us."""
@@ -122,7 +124,7 @@ class Database:
         try:
             async with asyncio.timeout(3):
                 while self._at_hand:
-                    await pool.release(self._at_hand.pop())
+                    await self._return(self._at_hand.pop(), pool)
                 await pool.close()
         except TimeoutError:
             pool.terminate()
@@ -145,13 +147,16 @@ class Database:
             raise UpstreamUnavailable("the database pool is closed")
         pool = self._pool
         try:
-            connection = self._kept() or await self._wait_for(pool)
+            connection = await self._kept(pool) or await self._wait_for(pool)
             try:
                 yield connection
             except BaseException:
-                await pool.release(connection)
+                await self._return(connection, pool)
                 raise
-            await self._keep(connection, pool)
+            if _alive(connection) and self._pool is pool:
+                self._hand_on(connection)
+            else:
+                await self._return(connection, pool)
         except (TimeoutError, asyncpg.QueryCanceledError) as error:
             raise UpstreamTimeout("a statement took longer than it may") from error
         except asyncpg.DataError as error:
@@ -159,30 +164,63 @@ class Database:
         except _AWAY as error:
             raise UpstreamUnavailable(f"the database is not reachable ({type(error).__name__})") from error
 
-    def _kept(self) -> Connection | None:
+    async def _kept(self, pool: asyncpg.Pool) -> Connection | None:
         """A connection at hand: to take one of the pool and give it back costs two tasks, which is more than a row."""
         while self._at_hand:
             connection = self._at_hand.pop()
-            with suppress(asyncpg.InterfaceError):  # it was lost, and the pool has it back
-                if not connection.is_closed():
-                    return connection
+            if _alive(connection):
+                return connection
+            await self._return(connection, pool)
         return None
 
     async def _wait_for(self, pool: asyncpg.Pool) -> Connection:
-        timeout = self._settings.connect_timeout_seconds
-        self._waiting += 1
         try:
-            return await pool.acquire(timeout=timeout)
+            async with asyncio.timeout(self._settings.connect_timeout_seconds):
+                if self._lent >= self._settings.pool_size and (handed_on := await self._in_turn()) is not None:
+                    return handed_on
+                self._lent += 1
+                try:
+                    return await pool.acquire()
+                except BaseException:
+                    self._lent -= 1
+                    raise
         except TimeoutError as error:
+            timeout = self._settings.connect_timeout_seconds
             raise UpstreamUnavailable(f"no database connection within {timeout:g} s") from error
-        finally:
-            self._waiting -= 1
 
-    async def _keep(self, connection: Connection, pool: asyncpg.Pool) -> None:
-        if self._waiting or self._pool is not pool or connection.is_closed():
-            await pool.release(connection)
-        else:
+    async def _in_turn(self) -> Connection | None:
+        """A connection that somebody is done with; None where the pool has one again."""
+        turn: asyncio.Future[Connection | None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(turn)
+        try:
+            return await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled():
+                self._hand_on(turn.result())
+            raise
+
+    def _hand_on(self, connection: Connection | None) -> None:
+        while self._waiting:
+            turn = self._waiting.popleft()
+            if not turn.done():
+                turn.set_result(connection)
+                return
+        if connection is not None:
             self._at_hand.append(connection)
+
+    async def _return(self, connection: Connection, pool: asyncpg.Pool) -> None:
+        try:
+            await pool.release(connection)
+        finally:
+            self._lent -= 1
+            self._hand_on(None)
+
+
+def _alive(connection: Connection) -> bool:
+    try:
+        return not connection.is_closed()
+    except asyncpg.InterfaceError:  # lost, and the pool knows
+        return False
 
 
 async def fetch(

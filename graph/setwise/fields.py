@@ -10,7 +10,7 @@ from graphql import GraphQLIsTypeOfFn
 
 from graph.setwise.places import Place, Run
 from graph.setwise.shapes import Column, Shape
-from graph.setwise.sources import Asked, Source, awaited, together
+from graph.setwise.sources import Asked, Source, each, together
 from graph.setwise.unusual import Unusual
 
 
@@ -92,9 +92,8 @@ class Foreign:
 
     async def column(self, run: Run, parents: Column) -> Column:
         """Its value for each of these parents; what went wrong stands in the errors of the run's executor."""
-        place = self.place
-        execute = run.executor.execute_field
-        return await awaited([execute(place.parent, parent, place.details, place.path, None) for parent in parents])
+        place, execute = self.place, run.executor.execute_field
+        return await each(lambda parent: execute(place.parent, parent, place.details, place.path, None), parents)
 
 
 Field = TypeName | Leaf | Objects | Foreign

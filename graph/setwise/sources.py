@@ -10,7 +10,7 @@ from asyncio import Future, gather
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from inspect import iscoroutine
+from inspect import isawaitable, iscoroutine
 from operator import attrgetter
 from typing import Any
 
@@ -91,13 +91,7 @@ class Resolved:
 
     async def column(self, run: Run, parents: Column) -> Column:
         """The values of these parents."""
-        call, values = self.call(self.place, run), Column()
-        try:
-            values.extend(map(call, parents))
-        except Exception:
-            _close(values)
-            raise
-        return await awaited(values)
+        return await each(self.call(self.place, run), parents)
 
 
 Source = Attribute | Computed | Asked | Resolved
@@ -117,9 +111,15 @@ def source(place: Place) -> Source:
     return Resolved(place, _bound) if field.is_async else Computed(place)
 
 
-async def awaited(values: Column) -> Column:
-    """The same, with what has to be awaited awaited together."""
-    waiting = [number for number, value in enumerate(values) if hasattr(value, "__await__")]
+async def each(call: Callable[[Any], Any], parents: Column) -> Column:
+    """What is called for each of these parents, waited for together."""
+    values: Column = []
+    try:
+        values.extend(map(call, parents))
+    except Exception:
+        await gather(*filter(isawaitable, values), return_exceptions=True)
+        raise
+    waiting = [number for number, value in enumerate(values) if isawaitable(value)]
     for number, found in zip(waiting, await together([values[number] for number in waiting]), strict=True):
         values[number] = found
     return values
