@@ -23,10 +23,10 @@ _TURNS = 2  # of the event loop: tasks that were started in this one begin in th
 class Loader(Generic[Key, Value]):
     """Answers all keys that fields ask for at the same time with one batch: set by set, without a future for each."""
 
-    __slots__ = ("_asked", "_batch", "_task")
+    __slots__ = ("_asked", "_task", "batch")
 
     def __init__(self, batch: Callable[[list[Key]], Awaitable[Sequence[Value]]]) -> None:
-        self._batch = batch
+        self.batch = batch
         self._asked: list[tuple[Sequence[Key], Future[Sequence[Value]]]] = []
         self._task: Task[None] | None = None
 
@@ -53,7 +53,7 @@ class Loader(Generic[Key, Value]):
 
     async def _answer(self, asked: list[tuple[Sequence[Key], Future[Sequence[Value]]]]) -> None:
         try:
-            values = await self._batch([key for keys, _ in asked for key in keys])
+            values = await self.batch([key for keys, _ in asked for key in keys])
         except Exception as error:  # noqa: BLE001  # whoever asked is told
             for _, future in asked:
                 if not future.done():

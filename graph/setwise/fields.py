@@ -107,12 +107,15 @@ class Selection:
         self._asking = [field for field in fields if isinstance(field, Leaf) and isinstance(field.source, Asked)]
         self._at_hand = [field for field in fields if not field.waits]
         self._waiting = [field for field in fields if field.waits and field not in self._asking]
+        self._parted = len(self._asking) + len(self._waiting) > 1
         self.waits = len(self._at_hand) < len(fields)
 
     async def objects(self, run: Run, parents: Column) -> Column:
         """What is asked, for each of these parents."""
         if not parents:
             return []
+        if self._parted:
+            run.alone = False
         found: dict[str, Column] = {}
         asked = [(field, field.source.ask(run, parents)) for field in self._asking]  # type: ignore[union-attr]
         for field in self._at_hand:

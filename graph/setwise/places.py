@@ -48,6 +48,7 @@ class Run:
 
     executor: GraphQLExecutor[Any]
     context: Context
+    alone: bool  # nobody else asks loaders now: they need not wait for more
 
     def info(self, place: Place) -> GraphQLResolveInfo[Any]:
         """What graphql-core tells a resolver."""

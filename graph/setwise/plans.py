@@ -53,7 +53,8 @@ class Plans:
             selection = self._plan(executor)
             if selection is None:
                 return None
-            found = await selection.objects(Run(executor, context), roots)
+            alone = executor.operation.operation is OperationType.QUERY  # an event shares its loaders with others
+            found = await selection.objects(Run(executor, context, alone), roots)
         except Exception:  # noqa: BLE001  # whatever it is: the reference finds it, too, and says where
             return None
         return None if executor.collected_errors.errors else found

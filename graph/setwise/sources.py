@@ -6,15 +6,16 @@ resolver is called for each parent, as graphql-core would.
 
 from __future__ import annotations
 
-from asyncio import Future, gather
+from asyncio import gather
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from inspect import isawaitable, iscoroutine
+from inspect import iscoroutine
 from operator import attrgetter
 from typing import Any
 
 from graphql import default_field_resolver
+from graphql.pyutils import is_awaitable
 from strawberry.types.field import StrawberryField
 
 from graph.setwise.places import Place, Run
@@ -68,10 +69,11 @@ class Asked:
         how = self.how
         keys = list(map(partial(how.key, **run.arguments(self.place)), parents))
         known = [key for key in keys if key is not None]
-        future: Future[Sequence[Any]] | None = how.loader(run.context.loaders).load_many(known) if known else None
+        loader = how.loader(run.context.loaders)
+        asked = loader.load_many(known) if known and not run.alone else None
 
         async def values() -> Column:
-            found: Sequence[Any] = () if future is None else await future
+            found: Sequence[Any] = await (asked or loader.batch(known)) if known else ()
             if len(known) == len(keys):
                 return list(found) if how.value is None else list(map(how.value, parents, found))
             each = iter(found)
@@ -117,9 +119,9 @@ async def each(call: Callable[[Any], Any], parents: Column) -> Column:
     try:
         values.extend(map(call, parents))
     except Exception:
-        await gather(*filter(isawaitable, values), return_exceptions=True)
+        await gather(*filter(is_awaitable, values), return_exceptions=True)
         raise
-    waiting = [number for number, value in enumerate(values) if isawaitable(value)]
+    waiting = [number for number, value in enumerate(values) if is_awaitable(value)]
     for number, found in zip(waiting, await together([values[number] for number in waiting]), strict=True):
         values[number] = found
     return values
