@@ -17,8 +17,6 @@ Key = TypeVar("Key", bound=Hashable)
 Group = TypeVar("Group", bound=Hashable)
 Value = TypeVar("Value")
 
-_TURNS = 2  # of the event loop: tasks that were started in this one begin in the next, and may ask for more
-
 
 class Loader(Generic[Key, Value]):
     """Answers all keys that fields ask for at the same time with one batch: set by set, without a future for each."""
@@ -40,16 +38,12 @@ class Loader(Generic[Key, Value]):
         future: Future[Sequence[Value]] = loop.create_future()
         self._asked.append((keys, future))
         if len(self._asked) == 1:
-            loop.call_soon(self._wait, _TURNS)
+            loop.call_soon(self._begin)  # after the tasks that were made before, which may ask for more
         return future
 
-    def _wait(self, turns: int) -> None:
-        loop = asyncio.get_running_loop()
-        if turns > 1:
-            loop.call_soon(self._wait, turns - 1)
-            return
+    def _begin(self) -> None:
         asked, self._asked = self._asked, []
-        self._task = loop.create_task(self._answer(asked))
+        self._task = asyncio.create_task(self._answer(asked))
 
     async def _answer(self, asked: list[tuple[Sequence[Key], Future[Sequence[Value]]]]) -> None:
         try:

@@ -14,7 +14,7 @@ from graph.setwise.sources import Asked, Source, each, together
 from graph.setwise.unusual import Unusual
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class TypeName:
     """`__typename`."""
 
@@ -27,7 +27,7 @@ class TypeName:
         return [self.name] * len(parents)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Leaf:
     """A field without a selection of its own."""
 
@@ -56,7 +56,7 @@ class Leaf:
         return found
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Objects:
     """A field that holds objects, or lists of them."""
 
@@ -82,7 +82,7 @@ class Objects:
         return restore(await self.selection.objects(run, flat))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Foreign:
     """A field that graphql-core executes by itself, with all that is below: of an abstract type, or of the schema."""
 
@@ -104,9 +104,12 @@ class Selection:
 
     def __init__(self, fields: list[Field]) -> None:
         self._keys = [field.key for field in fields]
-        self._asking = [field for field in fields if isinstance(field, Leaf) and isinstance(field.source, Asked)]
         self._at_hand = [field for field in fields if not field.waits]
-        self._waiting = [field for field in fields if field.waits and field not in self._asking]
+        self._asking = [
+            (field, field.source) for field in fields if isinstance(field, Leaf) and isinstance(field.source, Asked)
+        ]
+        only_ask = {field.key for field, _ in self._asking}
+        self._waiting = [field for field in fields if field.waits and field.key not in only_ask]
         self._parted = len(self._asking) + len(self._waiting) > 1
         self.waits = len(self._at_hand) < len(fields)
 
@@ -116,13 +119,13 @@ class Selection:
             return []
         if self._parted:
             run.alone = False
-        found: dict[str, Column] = {}
-        asked = [(field, field.source.ask(run, parents)) for field in self._asking]  # type: ignore[union-attr]
-        for field in self._at_hand:
-            found[field.key] = await field.column(run, parents)
-        if self._waiting:
-            columns = await together([field.column(run, parents) for field in self._waiting])
-            found.update(zip((field.key for field in self._waiting), columns, strict=True))
+        found = {field.key: await field.column(run, parents) for field in self._at_hand}
+        waiting = together([field.column(run, parents) for field in self._waiting])
+        try:
+            asked = [(leaf, source.ask(run, parents)) for leaf, source in self._asking]
+        finally:
+            columns = await waiting
+        found.update(zip((field.key for field in self._waiting), columns, strict=True))
         for leaf, answer in asked:
             found[leaf.key] = leaf.complete(await answer())
         return self._assembled(found, len(parents))

@@ -6,7 +6,7 @@ resolver is called for each parent, as graphql-core would.
 
 from __future__ import annotations
 
-from asyncio import gather
+from asyncio import Future, gather
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -24,7 +24,7 @@ from graph.setwise.unusual import Unusual
 from graph.types.loaded import LOADED, Loaded
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Attribute:
     """An attribute of the parent."""
 
@@ -36,7 +36,7 @@ class Attribute:
         return list(map(attrgetter(self.name), parents))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Computed:
     """A function of the parent."""
 
@@ -52,7 +52,7 @@ class Computed:
         return values
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Asked:
     """What a loader finds for the keys of the parents."""
 
@@ -83,7 +83,7 @@ class Asked:
         return values
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Resolved:
     """What a resolver gives for each parent, waited for together."""
 
@@ -127,14 +127,20 @@ async def each(call: Callable[[Any], Any], parents: Column) -> Column:
     return values
 
 
-async def together(waiting: Sequence[Awaitable[Any]]) -> Column:
-    """What these come to; where one fails, the others have ended, too, before this does."""
-    if len(waiting) == 1:
-        return [await waiting[0]]
-    found = await gather(*waiting, return_exceptions=True)
-    for each in found:
-        if isinstance(each, BaseException):
-            raise each
+def together(waiting: Sequence[Awaitable[Any]]) -> Awaitable[Column]:
+    """What these come to, several of them begun; where one fails, the others have ended, too, before this does."""
+    return _ended(gather(*waiting, return_exceptions=True)) if len(waiting) > 1 else _in_turn(waiting)
+
+
+async def _in_turn(waiting: Sequence[Awaitable[Any]]) -> Column:
+    return [await one for one in waiting]
+
+
+async def _ended(waiting: Future[Column]) -> Column:
+    found = await waiting
+    for one in found:
+        if isinstance(one, BaseException):
+            raise one
     return found
 
 

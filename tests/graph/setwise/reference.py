@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable
 from typing import Any
 
@@ -29,6 +30,12 @@ async def set_at_a_time(
         return None
     found = await (plans or Plans(document)).answers(executor, context, [None])
     return None if found is None else found[0]
+
+
+async def quiet() -> None:
+    """Wait for what graphql-core settles in the background."""
+    while others := asyncio.all_tasks() - {asyncio.current_task()}:
+        await asyncio.wait(others)
 
 
 def told(data: Any) -> bytes:

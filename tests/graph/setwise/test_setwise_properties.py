@@ -15,7 +15,7 @@ from graphql import NoUnusedVariablesRule, parse, specified_rules, validate
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 from menagerie import Colour, Row, Stone, Zoo, menagerie
-from reference import by_graphql_core, set_at_a_time, told
+from reference import by_graphql_core, quiet, set_at_a_time, told
 
 SCHEMA = menagerie()
 RULES = [rule for rule in specified_rules if rule not in {NoUnusedVariablesRule}]
@@ -74,6 +74,7 @@ def _compare(runner: asyncio.Runner, text: str, animals: list[Row], yes: bool) -
     variables = {"yes": yes}
     reference = runner.run(by_graphql_core(SCHEMA, document, Zoo(animals), variables))
     found = runner.run(set_at_a_time(SCHEMA, document, Zoo(animals), variables))
+    runner.run(quiet())
     event("planned" if found is not None else "left to the reference")
     if found is None:
         assert reference.errors or "cages" in text
