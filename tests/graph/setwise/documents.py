@@ -1,13 +1,26 @@
-"""Random documents over the menagerie: aliases, fragments, conditions, the same field several times."""
+"""Random documents: aliases, fragments, conditions, the same field several times."""
 
 from __future__ import annotations
 
-from graphql import GraphQLNamedType, GraphQLSchema, get_named_type, is_abstract_type
+from graphql import (
+    GraphQLNamedType,
+    GraphQLSchema,
+    get_named_type,
+    is_abstract_type,
+    is_leaf_type,
+    is_required_argument,
+)
 from hypothesis import strategies as st
 
 _DEEPEST = 4
 _CONDITIONS = ("", "", "", " @include(if: $yes)", " @skip(if: $no)", " @include(if: $no)", " @skip(if: false)")
-_ARGUMENTS = {"times": ("", "2", "$times"), "by": ("", "0", "$by"), "number": ("", "-1", "1", "$by")}
+_ARGUMENTS = {
+    "times": ("", "2", "$times"),
+    "by": ("", "0", "$by"),
+    "first": ("1", "3"),
+    "last": ("",),
+    "number": ("", "-1", "1", "$by"),
+}
 
 
 @st.composite
@@ -35,12 +48,15 @@ def documents(draw: st.DrawFn, schema: GraphQLSchema) -> str:
         return field(type_, depth)
 
     def field(type_: GraphQLNamedType, depth: int) -> str:
-        leaves = {name for name, each in type_.fields.items() if not hasattr(get_named_type(each.type), "fields")}
-        name = draw(st.sampled_from(["__typename", *sorted(type_.fields if depth else leaves)]))
+        leaves = {name for name, each in type_.fields.items() if is_leaf_type(get_named_type(each.type))}
+        askable = {
+            name for name, each in type_.fields.items() if not any(map(is_required_argument, each.args.values()))
+        }
+        name = draw(st.sampled_from(["__typename", *sorted(askable if depth else leaves & askable)]))
         condition = draw(st.sampled_from(_CONDITIONS))
         if name == "__typename":
             return f"{draw(st.sampled_from(('', 'kind: ')))}__typename{condition}"
-        arguments = {each: draw(st.sampled_from(_ARGUMENTS[each])) for each in type_.fields[name].args}
+        arguments = {each: draw(st.sampled_from(_ARGUMENTS.get(each, ("",)))) for each in type_.fields[name].args}
         given = ", ".join(f"{each}: {value}" for each, value in arguments.items() if value)
         # Two fields of one key must be the same field with the same arguments.
         alias = draw(st.sampled_from(("", "a_", "b_")))
