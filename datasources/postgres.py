@@ -26,7 +26,9 @@ Connection = asyncpg.pool.PoolConnectionProxy
 
 
 class UpstreamError(Exception):
-    """The database did not answer; nothing was changed."""
+    """The database did not answer; nothing was changed. It may know what it was asked."""
+
+    asked: object = None
 
 
 class UpstreamUnavailable(UpstreamError):
@@ -131,8 +133,12 @@ class Database:
 
     async def fetch(self, query: Query, parameters: dict[str, Any] | None = None, **parts: str) -> list[asyncpg.Record]:
         """The rows of a query."""
-        async with self.connection() as connection:
-            return await fetch(connection, query, parameters, **parts)
+        try:
+            async with self.connection() as connection:
+                return await fetch(connection, query, parameters, **parts)
+        except UpstreamError as error:
+            error.asked = query, parameters, parts
+            raise
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:

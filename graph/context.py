@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 
 import strawberry
 
-from datasources.postgres import Database
+from datasources.failed import FailedDatabase
+from datasources.postgres import Database, UpstreamError
 from datasources.settings import Settings
 from graph.loaders import Loaders
 from subscriptions.ledger import Part
@@ -42,6 +43,10 @@ class Context:
         if self._loaders is None:
             self._loaders = Loaders(self.database, self.settings, self.now)
         return self._loaders
+
+    def after(self, error: UpstreamError) -> None:
+        """Go on with new loaders and a database that fails again as it did, without being asked for it again."""
+        self.database, self._loaders = FailedDatabase(self.database, error), None
 
     def fresh(self) -> Context:
         """The same with a new moment and new loaders."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import OrderedDict
 from typing import Any
 
@@ -24,6 +25,7 @@ from graphql import Executor as GraphQLExecutor
 from graphql.execution.collect_fields import FieldDetails, GroupedFieldSet, collect_fields, collect_subfields
 from graphql.pyutils import Path
 
+from datasources.postgres import UpstreamError
 from graph.context import Context
 from graph.setwise.fields import Field, Foreign, Leaf, Objects, Selection, TypeName
 from graph.setwise.leaves import leaves
@@ -31,6 +33,8 @@ from graph.setwise.places import Place, Run
 from graph.setwise.shapes import Column, Shape
 from graph.setwise.sources import source
 from graph.setwise.unusual import Unusual
+
+_log = logging.getLogger(__name__)
 
 _MOST_FIELDS = 1000  # of a plan; what asks for more is executed field by field
 _MOST_PLANS = 16  # of an operation, for as many combinations of its conditions; beyond them the oldest is made anew
@@ -55,7 +59,11 @@ class Plans:
                 return None
             alone = executor.operation.operation is OperationType.QUERY  # an event shares its loaders with others
             found = await selection.objects(Run(executor, context, alone), roots)
-        except Exception:  # noqa: BLE001  # whatever it is: the reference finds it, too, and says where
+        except UpstreamError as error:
+            context.after(error)
+            return None
+        except Exception as error:  # noqa: BLE001  # whatever it is: the reference finds it, too, and says where
+            _log.debug("left to graphql-core: %r", error)
             return None
         return None if executor.collected_errors.errors else found
 
