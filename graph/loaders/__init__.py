@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from datetime import datetime
 from functools import cached_property
+from typing import Any
 
 from datasources.executions import NodeExecutionRow
+from datasources.fleet import FleetPart, FleetScope
 from datasources.jobs import JobRow
 from datasources.paging import Page
 from datasources.postgres import Database
@@ -15,7 +17,7 @@ from datasources.workflows import WorkflowRow
 from graph.loaders.analytics import AnalyticsLoaders
 from graph.loaders.batching import Loader
 from graph.loaders.executions import executions_loader
-from graph.loaders.fleet import FleetLoaders
+from graph.loaders.fleet import fleet_loader
 from graph.loaders.jobs import JobPageOf, JobsOf, job_counts_loader, job_loader, job_pages_loader
 from graph.loaders.robots import heartbeats_loader, robot_loader, robot_today_loader
 from graph.loaders.workflows import workflow_loader
@@ -71,9 +73,9 @@ class Loaders:
         return workflow_loader(self._database)
 
     @cached_property
-    def fleet(self) -> FleetLoaders:
+    def fleet(self) -> Loader[tuple[FleetScope, FleetPart], Any]:
         """The numbers of the fleet."""
-        return FleetLoaders(self._database, self._offline_after, self._midnight, self._now)
+        return fleet_loader(self._database, self._offline_after, self._now)
 
     @cached_property
     def analytics(self) -> AnalyticsLoaders:

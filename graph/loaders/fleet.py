@@ -1,34 +1,27 @@
-"""The fleet's numbers by scope."""
+"""The fleet's numbers by scope: all that are asked of one scope are one statement."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from datetime import datetime
-from typing import TypeVar
+from typing import Any
 
-from datasources.fleet import FleetScope, fleet_queue, fleet_robots, fleet_today
+from datasources.fleet import FleetPart, FleetScope, fleet_numbers
 from datasources.postgres import Database
 from graph.loaders.batching import Loader
 
-Value = TypeVar("Value")
 
+def fleet_loader(database: Database, offline_after: float, now: datetime) -> Loader[tuple[FleetScope, FleetPart], Any]:
+    """Numbers by the scope and part they are of."""
 
-class FleetLoaders:
-    """Each group of the fleet's numbers is read only when one of them is asked for."""
-
-    def __init__(self, database: Database, offline_after: float, midnight: datetime, now: datetime) -> None:
-        self.robots = _by_scope(lambda scope: fleet_robots(database, scope, offline_after))
-        self.queue = _by_scope(lambda scope: fleet_queue(database, scope, now))
-        self.today = _by_scope(lambda scope: fleet_today(database, scope, midnight))
-
-
-def _by_scope(fetch: Callable[[FleetScope], Awaitable[Value]]) -> Loader[FleetScope, Value]:
-    async def load(asked: list[FleetScope]) -> list[Value]:
-        scopes = list(dict.fromkeys(asked))
-        if len(scopes) == 1:
-            return [await fetch(scopes[0])] * len(asked)
-        found = dict(zip(scopes, await asyncio.gather(*map(fetch, scopes)), strict=True))
-        return [found[scope] for scope in asked]
+    async def load(keys: list[tuple[FleetScope, FleetPart]]) -> list[Any]:
+        parts: dict[FleetScope, set[FleetPart]] = {}
+        for scope, part in keys:
+            parts.setdefault(scope, set()).add(part)
+        answers = await asyncio.gather(
+            *(fleet_numbers(database, scope, asked, offline_after, now) for scope, asked in parts.items())
+        )
+        found = dict(zip(parts, answers, strict=True))
+        return [found[scope][part] for scope, part in keys]
 
     return Loader(load)
