@@ -9,9 +9,8 @@ from typing import Any
 from graphql import GraphQLIsTypeOfFn
 
 from graph.setwise.places import Place, Run
-from graph.setwise.shapes import Column, Shape
+from graph.setwise.shapes import Column, Shape, Unusual
 from graph.setwise.sources import Asked, Source, each, together
-from graph.setwise.unusual import Unusual
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -25,10 +25,8 @@ from graphql import (
     Undefined,
 )
 
-from graph.setwise.unusual import Unusual
+from graph.setwise.shapes import Column, Unusual
 from graph.types.scalars import format_time
-
-Column = list[Any]
 
 _LARGEST = 2**31 - 1  # of an Int
 

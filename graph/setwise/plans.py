@@ -30,9 +30,8 @@ from graph.context import Context
 from graph.setwise.fields import Field, Foreign, Leaf, Objects, Selection, TypeName
 from graph.setwise.leaves import leaves
 from graph.setwise.places import Place, Run
-from graph.setwise.shapes import Column, Shape
+from graph.setwise.shapes import Column, Shape, Unusual
 from graph.setwise.sources import source
-from graph.setwise.unusual import Unusual
 
 _log = logging.getLogger(__name__)
 

@@ -12,10 +12,12 @@ from typing import Any
 from graphql import GraphQLList, GraphQLNonNull, GraphQLOutputType
 from graphql.pyutils import UndefinedType
 
-from graph.setwise.unusual import Unusual
-
-Column = list[Any]
+Column = list[Any]  # one value for each parent
 Restore = Callable[[Column], Column]
+
+
+class Unusual(Exception):
+    """Only graphql-core answers this exactly."""
 
 
 @dataclass(frozen=True, slots=True)

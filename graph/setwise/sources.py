@@ -19,8 +19,7 @@ from graphql.pyutils import is_awaitable
 from strawberry.types.field import StrawberryField
 
 from graph.setwise.places import Place, Run
-from graph.setwise.shapes import Column, ordinary
-from graph.setwise.unusual import Unusual
+from graph.setwise.shapes import Column, Unusual, ordinary
 from graph.types.loaded import LOADED, Loaded
 
 
