@@ -1,20 +1,18 @@
-"""The two shapes a loader has.
+"""A loader, and the two shapes it has.
 
-These batch and do not cache: an answer at hand would let its fields run ahead of their siblings, which then wait for
+Loaders batch and do not cache: an answer at hand would let its fields run ahead of their siblings, which then wait for
 a statement of their own. So one field path is one statement, whatever another has asked before.
 
 A batch runs in a task of its own, which knows nothing of the operation's deadline. So it ends, and its statement with
-it, as soon as nobody waits for it any more.
+it, as soon as nobody waits for it any more. Whoever asks without such a task waits for the batch itself.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from asyncio import Future, Task
 from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
-from typing import TypeVar
-
-from aiodataloader import DataLoader
+from typing import Generic, TypeVar
 
 from datasources.postgres import statement_log
 
@@ -23,29 +21,54 @@ Group = TypeVar("Group", bound=Hashable)
 Value = TypeVar("Value")
 
 
-class _Batches(DataLoader[Key, Value]):
-    """A loader whose batches end with those who wait for them."""
+class Loader(Generic[Key, Value]):
+    """Answers all keys that fields ask for at the same time with one batch: set by set, without a future for each."""
 
-    def __init__(self, load: Callable[[list[Key]], Awaitable[list[Value]]]) -> None:
-        super().__init__(self._load, cache=False)
-        self._answer = load
-        self._awaited: deque[asyncio.Future[Value]] = deque()
+    __slots__ = ("_asked", "batch")
 
-    def load(self, key: Key) -> asyncio.Future[Value]:
-        """The value of a key, as soon as its batch is answered."""
-        future = super().load(key)
-        self._awaited.append(future)
+    def __init__(self, batch: Callable[[list[Key]], Awaitable[Sequence[Value]]]) -> None:
+        self.batch = batch
+        self._asked: list[tuple[Sequence[Key], Future[Sequence[Value]]]] = []
+
+    async def load(self, key: Key) -> Value:
+        """The value of a key; one that is an exception is raised."""
+        [value] = await self.load_many((key,))
+        if isinstance(value, Exception):
+            raise value
+        return value
+
+    def load_many(self, keys: Sequence[Key]) -> Future[Sequence[Value]]:
+        """The values of these keys, in their order."""
+        loop = asyncio.get_running_loop()
+        future: Future[Sequence[Value]] = loop.create_future()
+        self._asked.append((keys, future))
+        if len(self._asked) == 1:
+            loop.call_soon(self._begin)  # after the tasks that were made before, which may ask for more
         return future
 
-    async def _load(self, keys: list[Key]) -> list[Value]:
-        batch = asyncio.current_task()
-        if batch is not None:
-            _end_unawaited(batch, [self._awaited.popleft() for _ in keys])
-        _note(len(keys))
-        return await self._answer(keys)
+    def _begin(self) -> None:
+        asked = [(keys, future) for keys, future in self._asked if not future.done()]
+        self._asked = []
+        if asked:
+            _end_unawaited(asyncio.create_task(self._answer(asked)), [future for _, future in asked])
+
+    async def _answer(self, asked: list[tuple[Sequence[Key], Future[Sequence[Value]]]]) -> None:
+        try:
+            values = await self.batch([key for keys, _ in asked for key in keys])
+        except Exception as error:  # noqa: BLE001  # whoever asked is told
+            for _, future in asked:
+                if not future.done():
+                    future.set_exception(error)
+                    future.exception()  # another field's error may be the one that is reported
+            return
+        start = 0
+        for keys, future in asked:
+            if not future.done():
+                future.set_result(values[start : start + len(keys)])
+            start += len(keys)
 
 
-def _end_unawaited(batch: asyncio.Task[object], futures: list[asyncio.Future[Value]]) -> None:
+def _end_unawaited(batch: Task[None], futures: list[Future[Sequence[Value]]]) -> None:
     """Cancel a batch when all of its futures are done before it: one stands guard, and hands over to the next."""
     while futures and futures[-1].done():
         futures.pop()
@@ -57,22 +80,24 @@ def _end_unawaited(batch: asyncio.Task[object], futures: list[asyncio.Future[Val
 
 def by_key(
     fetch: Callable[[list[Key]], Awaitable[Mapping[Key, Value]]], missing: Callable[[], Value]
-) -> DataLoader[Key, Value]:
+) -> Loader[Key, Value]:
     """A loader whose keys are all answered by one statement."""
 
     async def load(keys: list[Key]) -> list[Value]:
+        _note(len(keys))
         found = await fetch(list(dict.fromkeys(keys)))
         return [found[key] if key in found else missing() for key in keys]
 
-    return _Batches(load)
+    return Loader(load)
 
 
 def by_group(
     fetch: Callable[[Group, list[str]], Awaitable[Mapping[str, Value]]], missing: Callable[[Group], Value]
-) -> DataLoader[tuple[str, Group], Value]:
+) -> Loader[tuple[str, Group], Value]:
     """A loader whose keys are an id and what is asked of it; each distinct question is one statement."""
 
     async def load(keys: list[tuple[str, Group]]) -> list[Value]:
+        _note(len(keys))
         groups: dict[Group, list[str]] = {}
         for key, group in dict.fromkeys(keys):
             groups.setdefault(group, []).append(key)
@@ -82,7 +107,7 @@ def by_group(
         found = dict(zip(groups, answers, strict=True))
         return [found[group][key] if key in found[group] else missing(group) for key, group in keys]
 
-    return _Batches(load)
+    return Loader(load)
 
 
 def _note(keys: int) -> None:

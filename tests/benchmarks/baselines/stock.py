@@ -13,6 +13,7 @@ from datasources.postgres import Database
 from datasources.settings import Settings
 from graph.context import Context
 from graph.schema import build_schema
+from graph.viewer import ANYBODY
 
 
 class _StockContext(Context, BaseContext):
@@ -36,7 +37,7 @@ def create_app() -> FastAPI:
             await database.close()
 
     async def context() -> _StockContext:
-        return _StockContext(database, settings, uuid.uuid4().hex)
+        return _StockContext(database, settings, uuid.uuid4().hex, ANYBODY)
 
     app = FastAPI(lifespan=lifespan)
     app.include_router(GraphQLRouter(build_schema(), context_getter=context), prefix="/graphql")
