@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from asyncio import Future
+from collections import Counter
 from collections.abc import Awaitable, Callable, Hashable, Sequence
 from datetime import datetime
 from typing import NamedTuple, TypeVar
@@ -11,7 +13,7 @@ from datasources.analytics import MOST_EXACT, MetricsAggregator
 from datasources.measures import Measure, Percentiles, Point
 from datasources.windows import AnalyticsScope, Step
 from graph.errors import BadUserInput
-from graph.loaders.batching import Loader
+from graph.loaders.batching import Loader, told
 
 Key = TypeVar("Key", bound=Hashable)
 Value = TypeVar("Value")
@@ -45,6 +47,28 @@ class AnalyticsLoaders:
         self.first_job = _first_job(aggregator)
 
 
+class _Once(Loader[Key, Value]):
+    """A loader that asks for each key once: several fields are made of the same numbers, at different times."""
+
+    def __init__(self, batch: Callable[[list[Key]], Awaitable[Sequence[Value]]]) -> None:
+        super().__init__(batch)
+        self._answers: dict[Key, Future[Sequence[Value]]] = {}
+        self._waiting: Counter[Key] = Counter()
+
+    async def load(self, key: Key) -> Value:
+        """The value of a key; one that is an exception is raised."""
+        answer = self._answers.get(key)
+        if answer is None or answer.cancelled():
+            answer = self._answers[key] = self.load_many((key,))
+        self._waiting[key] += 1
+        try:
+            return told((await asyncio.shield(answer))[0])  # who gives up does so for nobody else
+        finally:
+            self._waiting[key] -= 1
+            if not self._waiting[key]:
+                answer.cancel()
+
+
 def _batched(
     fetch: Callable[[list[Key]], Awaitable[Sequence[Value | BadUserInput]]], shape: Callable[[Key], Hashable]
 ) -> Loader[Key, Value]:
@@ -62,7 +86,7 @@ def _batched(
         }
         return [found[key] for key in keys]
 
-    return Loader(load)  # type: ignore[arg-type]  # an exception is of its key alone
+    return _Once(load)  # type: ignore[arg-type]  # an exception is of its key alone
 
 
 def _by_shape(

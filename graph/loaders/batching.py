@@ -32,10 +32,7 @@ class Loader(Generic[Key, Value]):
 
     async def load(self, key: Key) -> Value:
         """The value of a key; one that is an exception is raised."""
-        [value] = await self.load_many((key,))
-        if isinstance(value, Exception):
-            raise value
-        return value
+        return told((await self.load_many((key,)))[0])
 
     def load_many(self, keys: Sequence[Key]) -> Future[Sequence[Value]]:
         """The values of these keys, in their order."""
@@ -66,6 +63,13 @@ class Loader(Generic[Key, Value]):
             if not future.done():
                 future.set_result(values[start : start + len(keys)])
             start += len(keys)
+
+
+def told(value: Value) -> Value:
+    """What was found for a key; raises what is an exception."""
+    if isinstance(value, Exception):
+        raise value
+    return value
 
 
 def _end_unawaited(batch: Task[None], futures: list[Future[Sequence[Value]]]) -> None:
