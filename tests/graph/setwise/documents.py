@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from graphql import (
     GraphQLNamedType,
     GraphQLSchema,
@@ -20,12 +22,13 @@ _ARGUMENTS = {
     "first": ("1", "3"),
     "last": ("",),
     "number": ("", "-1", "1", "$by"),
+    "jobId": ('"job"',),
 }
 
 
 @st.composite
-def documents(draw: st.DrawFn, schema: GraphQLSchema) -> str:
-    """A document with one operation."""
+def documents(draw: st.DrawFn, schema: GraphQLSchema, *, stream: str | None = None) -> str:
+    """A document with one operation: a question, or a subscription to this stream."""
     fragments: list[str] = []
 
     def selections(type_: GraphQLNamedType, depth: int) -> str:
@@ -47,26 +50,29 @@ def documents(draw: st.DrawFn, schema: GraphQLSchema) -> str:
                 return f"...F{len(fragments) - 1}{condition}"
         return field(type_, depth)
 
-    def field(type_: GraphQLNamedType, depth: int) -> str:
+    def field(type_: GraphQLNamedType, depth: int, name: str | None = None) -> str:
         leaves = {name for name, each in type_.fields.items() if is_leaf_type(get_named_type(each.type))}
         askable = {
             name for name, each in type_.fields.items() if not any(map(is_required_argument, each.args.values()))
         }
-        name = draw(st.sampled_from(["__typename", *sorted(askable if depth else leaves & askable)]))
-        condition = draw(st.sampled_from(_CONDITIONS))
+        choices = ["__typename", *sorted(askable if depth else leaves & askable)]
+        condition = "" if name else draw(st.sampled_from(_CONDITIONS))
+        name = name or draw(st.sampled_from(choices))
         if name == "__typename":
             return f"{draw(st.sampled_from(('', 'kind: ')))}__typename{condition}"
         arguments = {each: draw(st.sampled_from(_ARGUMENTS.get(each, ("",)))) for each in type_.fields[name].args}
         given = ", ".join(f"{each}: {value}" for each, value in arguments.items() if value)
         # Two fields of one key must be the same field with the same arguments.
         alias = draw(st.sampled_from(("", "a_", "b_")))
-        key = f"{alias}{name}" + "".join(
-            f"_{value.strip('$').replace('-', 'm')}" for value in arguments.values() if value
-        )
+        words = (re.sub(r"[^\w]", "", value.replace("-", "m")) for value in arguments.values() if value)
+        key = "_".join([f"{alias}{name}", *words])
         below = get_named_type(type_.fields[name].type)
         body = f" {{ {selections(below, depth - 1)} }}" if name not in leaves else ""
         return f"{f'{key}: ' if key != name else ''}{name}{f'({given})' if given else ''}{condition}{body}"
 
-    body = selections(schema.query_type, _DEEPEST)
-    header = "query ($yes: Boolean!, $no: Boolean = false, $times: Int! = 3, $by: Int! = 1)"
+    if stream is None:
+        kind, body = "query", selections(schema.query_type, _DEEPEST)
+    else:
+        kind, body = "subscription", field(schema.subscription_type, _DEEPEST, stream)
+    header = f"{kind} ($yes: Boolean!, $no: Boolean = false, $times: Int! = 3, $by: Int! = 1)"
     return " ".join([f"{header} {{ {body} }}", *fragments])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
@@ -176,6 +176,28 @@ class Query:
         return info.context.animals[0]  # type: ignore[no-any-return]
 
 
+@strawberry.type
+class Subscription:
+    """The root of streams; what they yield is given by those who push."""
+
+    @strawberry.subscription(graphql_type=Animal | None)
+    @staticmethod
+    async def met() -> AsyncIterator[Any]:
+        yield None
+
+    @strawberry.subscription(graphql_type=list[Animal | None])
+    @staticmethod
+    async def herd(number: int = 0) -> AsyncIterator[Any]:
+        yield [number]
+
+    @strawberry.subscription
+    @staticmethod
+    async def word() -> AsyncIterator[str]:
+        yield ""
+
+
 def menagerie() -> GraphQLSchema:
     """The schema."""
-    return core(strawberry.Schema(query=Query, config=StrawberryConfig(scalar_map=dict(SCALARS))))
+    return core(
+        strawberry.Schema(query=Query, subscription=Subscription, config=StrawberryConfig(scalar_map=dict(SCALARS)))
+    )

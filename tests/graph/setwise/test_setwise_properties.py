@@ -15,7 +15,14 @@ from graphql import NoUnusedVariablesRule, parse, specified_rules, validate
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 from menagerie import Colour, Row, Stone, Zoo, menagerie
-from reference import by_graphql_core, quiet, set_at_a_time, told
+from reference import (
+    by_graphql_core,
+    events_by_graphql_core,
+    events_set_at_a_time,
+    quiet,
+    set_at_a_time,
+    told,
+)
 
 SCHEMA = menagerie()
 RULES = [rule for rule in specified_rules if rule not in {NoUnusedVariablesRule}]
@@ -99,3 +106,47 @@ def test_ten_thousand_random_documents_over_random_data(
     runner: asyncio.Runner, text: str, seed: int, odd: float, yes: bool
 ) -> None:
     _compare(runner, text, _zoo(seed, odd), yes)
+
+
+_STREAMS = st.sampled_from(["met", "herd", "word"]).flatmap(
+    lambda stream: st.tuples(st.just(stream), documents(SCHEMA, stream=stream))
+)
+
+
+def _events(stream: str, animals: list[Row], seed: int, odd: float) -> list[Any]:
+    chance = Random(seed)
+    kinds = {"met": [None, *animals], "herd": [[], animals, (None, animals[0])], "word": ["", "a"]}
+    return [_some(chance, odd, *kinds[stream]) for _ in range(chance.randint(0, 5))]
+
+
+def _compare_events(runner: asyncio.Runner, asked: tuple[str, str], seed: int, odd: float, yes: bool) -> None:
+    stream, text = asked
+    document, variables, animals = parse(text), {"yes": yes}, _zoo(seed, odd)
+    assert not validate(SCHEMA, document, RULES)
+    events = _events(stream, animals, seed, odd)
+    reference = runner.run(events_by_graphql_core(SCHEMA, document, Zoo(animals), variables, events))
+    found = runner.run(events_set_at_a_time(SCHEMA, document, Zoo(animals), variables, events))
+    runner.run(quiet())
+    event("planned" if found is not None else "left to the reference")
+    if found is None:
+        assert any(one.errors for one in reference) or "cages" in text
+    else:
+        assert not any(one.errors for one in reference)
+        assert list(map(told, found)) == [told(one.data) for one in reference]
+
+
+@settings(_SETTINGS, max_examples=100)
+@given(asked=_STREAMS, seed=st.integers(0, 2**32), odd=st.sampled_from([0, 0, 0.02]), yes=st.booleans())
+def test_random_events_that_come_at_once(
+    runner: asyncio.Runner, asked: tuple[str, str], seed: int, odd: float, yes: bool
+) -> None:
+    _compare_events(runner, asked, seed, odd, yes)
+
+
+@pytest.mark.slow
+@settings(_SETTINGS, max_examples=10_000)
+@given(asked=_STREAMS, seed=st.integers(0, 2**32), odd=st.sampled_from([0, 0, 0.02]), yes=st.booleans())
+def test_ten_thousand_random_batches_of_events(
+    runner: asyncio.Runner, asked: tuple[str, str], seed: int, odd: float, yes: bool
+) -> None:
+    _compare_events(runner, asked, seed, odd, yes)
