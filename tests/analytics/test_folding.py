@@ -17,7 +17,7 @@ from straight import expect_totals
 from datasources.analytics import MetricsAggregator
 from datasources.migrate import migrate, shipped
 from datasources.postgres import Database
-from datasources.rollups import backlog, fold, fold_gap, folding, gap_days
+from datasources.rollups import Unfolded, fold, fold_gap, folding, unfolded
 from datasources.settings import Settings
 from datasources.windows import AnalyticsScope
 from subscriptions.folder import Folder
@@ -97,7 +97,7 @@ def test_whatever_becomes_of_jobs_history_says_what_they_say(dsn: str, changes: 
                 await change(database, connection, what)
             await expect_all(database, connection, extremes=False)
             await Folder(database).fold()
-            assert (await backlog(database), await gap_days(connection)) == (0, 0)
+            assert await unfolded(connection) == Unfolded(0, 0)
             await expect_all(database, connection)
         finally:
             await connection.close(timeout=5)
@@ -151,7 +151,7 @@ async def test_progress_and_claims_note_nothing(connection: asyncpg.Connection, 
     await job(connection, status="pending", robot=None)
     await job(connection, status="claimed")
     await connection.execute("UPDATE monitor.jobs SET progress_percent = 50, current_node = 'n'")
-    assert await backlog(database) == 0
+    assert (await unfolded(connection)).changes == 0
 
 
 async def test_a_job_s_transaction_waits_for_no_folding(
@@ -182,7 +182,7 @@ async def test_what_cannot_be_folded_is_recorded_and_does_not_keep_the_rest_from
     await job(connection, "after")
     folder = Folder(database)
     await folder.fold()
-    assert (folder.folded, folder.refused, await backlog(database)) == (2, 1, 0)
+    assert (folder.folded, folder.refused, (await unfolded(connection)).changes) == (2, 1, 0)
     assert await connection.fetchval("SELECT source_key FROM monitor.source_errors WHERE source = 'rollups'") == "odd"
     [totals] = await MetricsAggregator(database, NOW).totals([WEEK])
     assert totals.completed == 2
@@ -263,7 +263,7 @@ async def test_a_worker_that_is_killed_in_the_middle_of_folding_leaves_every_job
         await worker.wait()
         while not await _free(database):  # noqa: ASYNC110  # Postgres tells nobody that it has noticed
             await asyncio.sleep(0.05)
-    assert await backlog(database) == 1400
+    assert (await unfolded(connection)).changes == 1400
     [totals] = await MetricsAggregator(database, NOW).totals([WEEK])
     await expect_totals(connection, WEEK, totals)
     await fold_all()
@@ -331,7 +331,7 @@ async def test_what_was_there_before_is_folded_after_the_migration(empty_dsn: st
         database = Database(empty_dsn, Settings())
         await database.open()
         try:
-            assert await backlog(database) == 1  # a robot was idle
+            assert (await unfolded(old)).changes == 1  # a robot was idle
             for _ in range(2):
                 await expect_all(database, old)
                 await Folder(database).fold()
