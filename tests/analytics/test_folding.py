@@ -1,10 +1,8 @@
 """Folding: each job counts exactly once, whatever becomes of it and whoever dies when."""
 
 import asyncio
-import sys
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -223,75 +221,6 @@ async def test_robots_hours_are_told_by_their_status(
         assert hours.busy == pytest.approx(30.0, abs=0.5)  # until it was told to be idle, a moment after NOW
         assert hours.utilisation == pytest.approx(100.0, abs=2)
     assert await aggregator.robot_time([AnalyticsScope(day.since, day.until, robot_id="unknown")]) == [None]
-
-
-KILLED = """
-import asyncio, sys
-from datasources.migrate import migrate, shipped
-from datasources.postgres import Database
-from datasources.settings import Settings
-from datasources.rollups import fold, folding
-
-async def main():
-    database = Database(sys.argv[1], Settings())
-    await database.open()
-    for _ in range(2):
-        async with folding(database) as connection:
-            await fold(connection, limit=300)
-    async with folding(database) as connection:
-        await fold(connection, limit=300)
-        print("in the middle", flush=True)
-        await asyncio.sleep(60)
-
-asyncio.run(main())
-"""
-
-
-@pytest.mark.slow
-async def test_a_worker_that_is_killed_in_the_middle_of_folding_leaves_every_job_counted_once(
-    dsn: str, database: Database, connection: asyncpg.Connection, fold_all: Fold
-) -> None:
-    await connection.execute(MANY, 2000)
-    worker = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", KILLED, dsn, stdout=asyncio.subprocess.PIPE, cwd=Path(__file__).parents[2]
-    )
-    async with asyncio.timeout(60):
-        assert worker.stdout is not None
-        while (line := await worker.stdout.readline()) != b"in the middle\n":
-            assert line, "the worker ended by itself"
-        worker.kill()
-        await worker.wait()
-        while not await _free(database):  # noqa: ASYNC110  # Postgres tells nobody that it has noticed
-            await asyncio.sleep(0.05)
-    assert (await unfolded(connection)).changes == 1400
-    [totals] = await MetricsAggregator(database, NOW).totals([WEEK])
-    await expect_totals(connection, WEEK, totals)
-    await fold_all()
-    [totals] = await MetricsAggregator(database, NOW).totals([WEEK])
-    await expect_totals(connection, WEEK, totals)
-
-
-async def _free(database: Database) -> bool:
-    async with folding(database) as connection:
-        return connection is not None
-
-
-@pytest.mark.slow
-async def test_a_backfill_is_folded_while_questions_are_answered(
-    database: Database, connection: asyncpg.Connection
-) -> None:
-    await connection.execute(MANY, 30_000)
-    folder = Folder(database)
-    folding_all = asyncio.create_task(folder.fold())
-    aggregator = MetricsAggregator(database, NOW)
-    seen = 0
-    while not folding_all.done() or not seen:
-        [totals], [slowest] = await asyncio.gather(aggregator.totals([WEEK]), aggregator.slowest([WEEK]))
-        assert totals.total == sum(workflow.runs for workflow in slowest) == 30_000
-        seen += 1
-    await folding_all
-    assert folder.folded == 30_000
-    await expect_totals(connection, WEEK, (await aggregator.totals([WEEK]))[0])
 
 
 async def test_jobs_that_are_forgotten_stay_in_history(
