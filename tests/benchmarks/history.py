@@ -1,7 +1,7 @@
 """The page of thirty days, whatever the history: `python -m tests.benchmarks.history --jobs 100000,1000000`.
 
 Each history is seeded once a day and kept. The page is one GraphQL operation over HTTP, asked of each history in turns,
-so that the machine's moods meet them all; beside it the same answers are asked of the jobs in straight SQL, and compared.
+so that the machine's moods meet them all; beside it the same is asked of the jobs in straight SQL, and compared.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ pytestmark = pytest.mark.slow
 
 NOT_OF_THE_FLEET = {"viewer"}  # tells of whoever asks
 FIELDS = sorted(SCHEMA.query_type.fields.keys() - NOT_OF_THE_FLEET)
-OF_THE_MOMENT = {"asOf", "oldestPendingSeconds"}
+OF_THE_MOMENT = {"asOf", "oldestPendingSeconds", "robotHours", "throughputPerHour"}
 
 LEAST = settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
 
