@@ -27,6 +27,7 @@ from graph.presence import GONE, ClientGone, while_there
 from graph.requests import BadRequest, Request
 from graph.sse import StreamedAnswers, accepts_streams
 from graph.tags import is_known, tag_of
+from graph.types.scalars import encode
 
 _JSON = "application/json"
 _GRAPHQL = "application/graphql-response+json"
@@ -139,7 +140,7 @@ class GraphQLEndpoint:
         if not answer.executed:
             now.codes.extend(error["extensions"]["code"] for error in errors)
             status = _STATUSES.get(errors[0]["extensions"]["code"], status)
-        body = orjson.dumps(answer.body)
+        body = encode(answer.body)
         timing = f'sql;desc="{now.statements.count} statements";dur={now.statements.seconds * 1000:.1f}'
         headers = [_CONTENT_TYPES[media_type], (b"server-timing", timing.encode()), _VARY]
         if status == 401:
