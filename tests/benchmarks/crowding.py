@@ -68,17 +68,19 @@ class Crowd:
         return [[orjson.loads(text)["payload"] for text in texts] for texts in self._order("texts")["texts"]]
 
     def _order(self, what: str, **details: object) -> dict[str, Any]:
-        assert self.process.stdin is not None and self.process.stdout is not None
+        orders, answers = self.process.stdin, self.process.stdout
+        if orders is None or answers is None:
+            raise self._failed("has no ear")
         try:
-            self.process.stdin.write(orjson.dumps({"do": what, **details}) + b"\n")
-            self.process.stdin.flush()
+            orders.write(orjson.dumps({"do": what, **details}) + b"\n")
+            orders.flush()
         except BrokenPipeError:
             raise self._failed("ended") from None
         with selectors.DefaultSelector() as selector:
-            selector.register(self.process.stdout, selectors.EVENT_READ)
+            selector.register(answers, selectors.EVENT_READ)
             if not selector.select(_PATIENCE):
                 raise self._failed(f"did not {what} within {_PATIENCE:g} s")
-        line = self.process.stdout.readline()
+        line = answers.readline()
         if not line:
             raise self._failed("ended")
         answer: dict[str, Any] = orjson.loads(line)
