@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tests.benchmarks.crowding import Crowd, crowd
@@ -115,6 +115,22 @@ def fan_out(dsn: str, cores: frozenset[int], scale: Scale, step: Callable[[str],
 
 
 @contextmanager
+def telling(
+    name: str, dsn: str, cores: frozenset[int], sockets: int
+) -> Iterator[tuple[Server, Callable[[float], None]]]:
+    """Our server with a crowd for a topic, and what keeps it at its limit for so many seconds."""
+    topic = replace(next(topic for topic in TOPICS if topic.name == name), servers=("ours",))
+    with _places(topic, dsn, cores, sockets) as places:
+        place = places["ours"]
+        _open(place, topic)
+
+        def keep_busy(seconds: float) -> None:
+            _at_limit(place, 10 * _FIRST_BURST, seconds)
+
+        yield place.server, keep_busy
+
+
+@contextmanager
 def _places(topic: Topic, dsn: str, cores: frozenset[int], sockets: int) -> Iterator[dict[str, Place]]:
     with ExitStack() as stack:
         made = stack.enter_context(databases(dsn, topic.servers))
@@ -169,16 +185,21 @@ def _check(places: Mapping[str, Place]) -> None:
             raise Disagreement(f"{name} tells {answers[0][-1]!r:.500}, {reference} {told[reference][0][-1]!r:.500}")
 
 
-def _tell(topic: Topic, name: str, place: Place, number: int, burst: int, seconds: float) -> Told:
+def _at_limit(place: Place, burst: int, seconds: float) -> tuple[int, float]:
+    """Publish as much as is told for so long; gives how many events that was, and the seconds until all were told."""
     place.crowd.forget()
-    listened, cpu = place.crowd.report().cpu_seconds, place.server.cpu_seconds()
-    begun, first, published = time.perf_counter(), place.publisher.count + 1, 2 * burst
+    begun, published = time.perf_counter(), 2 * burst
     place.publisher.publish(burst)
     place.publisher.publish(burst)
     while place.crowd.until(published - burst) - begun < seconds:
         place.publisher.publish(burst)
         published += burst
-    lasted = place.crowd.until(published) - begun
+    return published, place.crowd.until(published) - begun
+
+
+def _tell(topic: Topic, name: str, place: Place, number: int, burst: int, seconds: float) -> Told:
+    listened, cpu, first = place.crowd.report().cpu_seconds, place.server.cpu_seconds(), place.publisher.count + 1
+    published, lasted = _at_limit(place, burst, seconds)
     cpu = settled_cpu(place.server) - cpu
     report = place.crowd.report()
     _check_all(place, first, published)

@@ -31,19 +31,19 @@ from subscriptions.ledger import FromNow, LedgerUpdate, ledger_updates
 from subscriptions.live import Live
 
 
+async def _job_updates(info: Info) -> AsyncIterator[LedgerUpdate]:
+    if info.context.sight is None:
+        raise RuntimeError("the ledger is not followed")
+    async for updates in ledger_updates(info.context.sight, FromNow(), lambda event: event.kind == "job"):
+        for update in updates:
+            yield update
+
+
 @strawberry.type
 class Subscription:
     """Jobs that change their status, one by one."""
 
-    @strawberry.subscription(graphql_type=JobUpdate)
-    @staticmethod
-    async def job_updates(info: Info) -> AsyncIterator[LedgerUpdate]:
-        sight = info.context.sight
-        if sight is None:
-            raise RuntimeError("the ledger is not followed")
-        async for updates in ledger_updates(sight, FromNow(), lambda event: event.kind == "job"):
-            for update in updates:
-                yield update
+    job_updates = strawberry.subscription(graphql_type=JobUpdate, resolver=_job_updates)
 
 
 class _StockContext(Context, BaseContext):
