@@ -9,7 +9,7 @@ from graphql import GraphQLIsTypeOfFn
 
 from graph.setwise.places import Place, Run
 from graph.setwise.shapes import Column, Shape, Unusual
-from graph.setwise.sources import Asked, Source, each, together
+from graph.setwise.sources import Asked, Source, ask, each, together
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -105,12 +105,10 @@ class Selection:
         self._keys = [field.key for field in fields]
         self._assemble = _assembler(self._keys) if fields else None
         self._at_hand = [field for field in fields if not field.waits]
-        self._asking = [
-            (field, field.source) for field in fields if isinstance(field, Leaf) and isinstance(field.source, Asked)
-        ]
-        only_ask = {field.key for field, _ in self._asking}
-        self._waiting = [field for field in fields if field.waits and field.key not in only_ask]
-        self._parted = len(self._asking) + len(self._waiting) > 1
+        self._asking = [field for field in fields if isinstance(field, Leaf) and isinstance(field.source, Asked)]
+        self._asked = [field.source for field in self._asking if isinstance(field.source, Asked)]
+        self._waiting = [field for field in fields if field.waits and field not in self._asking]
+        self._parted = bool(self._asking) + len(self._waiting) > 1
         self.waits = len(self._at_hand) < len(fields)
 
     async def objects(self, run: Run, parents: Column) -> Column:
@@ -122,12 +120,12 @@ class Selection:
         found = {field.key: await field.column(run, parents) for field in self._at_hand}
         waiting = together([field.column(run, parents) for field in self._waiting])
         try:
-            asked = [(leaf, source.ask(run, parents)) for leaf, source in self._asking]
+            answers = ask(run, parents, self._asked)
         finally:
             columns = await waiting
         found.update(zip((field.key for field in self._waiting), columns, strict=True))
-        for leaf, answer in asked:
-            found[leaf.key] = leaf.complete(await answer())
+        for leaf, column in zip(self._asking, await answers(), strict=True):
+            found[leaf.key] = leaf.complete(column)
         if self._assemble is None:
             return [{} for _ in parents]
         return self._assemble([found[key] for key in self._keys])
