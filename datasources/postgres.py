@@ -215,16 +215,20 @@ class _Connections:
     async def _wait(self) -> Connection:
         try:
             async with asyncio.timeout(self._timeout):
-                if self._lent >= self._most and (handed_on := await self._in_turn()) is not None:
-                    return handed_on
-                self._lent += 1
-                try:
-                    return await self._pool.acquire()
-                except BaseException:
-                    self._lent -= 1
-                    raise
+                while self._lent >= self._most:  # again, where somebody else was faster than who was told of a place
+                    if (handed_on := await self._in_turn()) is not None:
+                        return handed_on
+                return await self._lend()
         except TimeoutError as error:
             raise UpstreamUnavailable(f"no database connection within {self._timeout:g} s") from error
+
+    async def _lend(self) -> Connection:
+        self._lent += 1
+        try:
+            return await self._pool.acquire()
+        except BaseException:
+            self._give_up_place()
+            raise
 
     async def _in_turn(self) -> Connection | None:
         """A connection that somebody is done with; None where the pool has one again."""
@@ -250,8 +254,11 @@ class _Connections:
         try:
             await self._pool.release(connection)
         finally:
-            self._lent -= 1
-            self._hand_on(None)
+            self._give_up_place()
+
+    def _give_up_place(self) -> None:
+        self._lent -= 1
+        self._hand_on(None)
 
 
 def _alive(connection: Connection) -> bool:

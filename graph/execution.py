@@ -33,7 +33,7 @@ from graph.pace import RateLimited
 from graph.permissions import FORBIDDEN, UNAUTHENTICATED, permit
 from graph.plans import Plans
 from graph.requests import Request
-from graph.setwise.plans import Setwise
+from graph.setwise.planner import Setwise
 from graph.variables import count_values
 
 _REFUSAL = 10_000  # what looking at a document costs that is refused: as long as an answer of that size may take
