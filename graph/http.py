@@ -20,9 +20,10 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from datasources.settings import Settings
+from graph.answers import Answer
 from graph.context import ContextOf
 from graph.exchanges import exchange
-from graph.execution import Answer, Executor, MutationRefused, Refused
+from graph.execution import Executor, MutationRefused, Refused
 from graph.presence import GONE, ClientGone, while_there
 from graph.requests import BadRequest, Request
 from graph.sse import StreamedAnswers, accepts_streams
@@ -115,12 +116,12 @@ class GraphQLEndpoint:
 
     def _written(self, answer: Answer, asked: Request, request: HttpRequest, media_type: str) -> Response:
         now = exchange()
-        errors: list[dict[str, Any]] = answer.body.get("errors", [])
+        errors = answer.errors
         status = 200 if answer.executed or media_type == _JSON else 400
         if not answer.executed:
             now.codes.extend(error["extensions"]["code"] for error in errors)
             status = _STATUSES.get(errors[0]["extensions"]["code"], status)
-        body = orjson.dumps(answer.body)
+        body = answer.encoded
         headers = {
             "Content-Type": f"{media_type}; charset=utf-8",
             "Server-Timing": f'sql;desc="{now.statements.count} statements";dur={now.statements.seconds * 1000:.1f}',
