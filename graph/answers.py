@@ -6,6 +6,8 @@ from typing import Any, Self
 
 import orjson
 
+from graph.types.scalars import encode
+
 
 class Answer:
     """A GraphQL response; `executed` is false where the request never got as far as running.
@@ -32,7 +34,7 @@ class Answer:
     def encoded(self) -> bytes:
         """The same as JSON, made once for all who get it."""
         if self._encoded is None:
-            self._encoded = orjson.dumps(self._body)
+            self._encoded = encode(self._body)
         return self._encoded
 
     @property
