@@ -19,15 +19,15 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from datasources.settings import Settings
+from graph.answers import Answer
 from graph.context import ContextOf
 from graph.deadline import Deadline
 from graph.exchanges import exchange
-from graph.execution import Answer, Executor, MutationRefused, Refused
+from graph.execution import Executor, MutationRefused, Refused
 from graph.presence import GONE, ClientGone, while_there
 from graph.requests import BadRequest, Request
 from graph.sse import StreamedAnswers, accepts_streams
 from graph.tags import is_known, tag_of
-from graph.types.scalars import encode
 
 _JSON = "application/json"
 _GRAPHQL = "application/graphql-response+json"
@@ -135,12 +135,12 @@ class GraphQLEndpoint:
 
     def _written(self, answer: Answer, asked: Request, request: HttpRequest, media_type: str) -> ASGIApp:
         now = exchange()
-        errors: list[dict[str, Any]] = answer.body.get("errors", [])
+        errors = answer.errors
         status = 200 if answer.executed or media_type == _JSON else 400
         if not answer.executed:
             now.codes.extend(error["extensions"]["code"] for error in errors)
             status = _STATUSES.get(errors[0]["extensions"]["code"], status)
-        body = encode(answer.body)
+        body = answer.encoded
         timing = f'sql;desc="{now.statements.count} statements";dur={now.statements.seconds * 1000:.1f}'
         headers = [_CONTENT_TYPES[media_type], (b"server-timing", timing.encode()), _VARY]
         if status == 401:
@@ -160,7 +160,8 @@ class GraphQLEndpoint:
         most = self._settings.max_body_bytes
         if int(_header(request, b"content-length") or 0) > most:
             raise _too_large(most)
-        body = b""
+        chunks: list[bytes] = []
+        size = 0
         try:
             with Deadline(_BODY_TIMEOUT):
                 more = True
@@ -168,13 +169,14 @@ class GraphQLEndpoint:
                     message = await request.receive()
                     if message["type"] == "http.disconnect":
                         raise HttpError(400, "The body did not arrive whole.", "BAD_REQUEST")
-                    body += message.get("body", b"")
-                    if len(body) > most:
+                    chunks.append(message.get("body", b""))
+                    size += len(chunks[-1])
+                    if size > most:
                         raise _too_large(most)
                     more = message.get("more_body", False)
         except TimeoutError:
             raise HttpError(408, "The body did not arrive in time.", "REQUEST_TIMEOUT", _HANG_UP) from None
-        return body
+        return b"".join(chunks)
 
 
 def _header(request: HttpRequest, name: bytes) -> str | None:
