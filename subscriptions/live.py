@@ -7,12 +7,15 @@ import logging
 import math
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
+from datetime import UTC, datetime
 
+from datasources.collector import ReportedDepth, reported_depths
 from datasources.events import ledger_identity
 from datasources.postgres import Database, UpstreamError, UpstreamUnavailable
 from datasources.queue import EnvironmentQueue, queue_by_environment
 from datasources.robots import RobotRow, robots_all
 from datasources.settings import Settings
+from subscriptions.collector import RPAMetricsCollector
 from subscriptions.doorbell import Doorbell
 from subscriptions.feed import Batch, Feed
 from subscriptions.follower import Follower
@@ -42,7 +45,11 @@ class Live:
         self.seen = asyncio.Event()  # whether this worker has seen the ledger since it started
         self.identity = ""
         self.robots: Gauge[RobotRow] = Gauge("robots", self._read_robots)
-        self.queue: Gauge[EnvironmentQueue] = Gauge("queue", self._read_queue)
+        self.reported: Gauge[ReportedDepth] = Gauge("reported queues", self._read_reported)
+        self.queue: Gauge[EnvironmentQueue] = Gauge("queue", self._read_queue, self._queue_moment)
+        self.collector = RPAMetricsCollector(
+            database, settings, self.follower, self.robots, self.reported, self.queue.ring
+        )
 
     async def start(self) -> None:
         """Start what keeps it going; a database that is away does not hinder."""
@@ -50,7 +57,9 @@ class Live:
             ("doorbell", self.doorbell.run),
             ("ledger", self._follow),
             ("robots", self.robots.run),
+            ("reported queues", self.reported.run),
             ("queue", self.queue.run),
+            ("collector", self.collector.run),
             ("sweeper", self.sweeper.run),
         ):
             self._tasks.append(asyncio.create_task(keep_going(name, work), name=f"live-{name}"))
@@ -94,8 +103,8 @@ class Live:
     def _ring(self, what: str) -> None:
         if what == "events":
             self._rung.set()
-        if what in {"events", "queue"}:
-            self.queue.ring()
+        if what == "queue":
+            self.reported.ring()
         if what in {"events", "robots"}:
             self.robots.ring()
 
@@ -124,7 +133,17 @@ class Live:
         return {row.robot_id: row for row in rows}
 
     async def _read_queue(self) -> Mapping[str, EnvironmentQueue]:
+        if self.collector.ready:
+            return self.collector.queues()
         return {queue.environment: queue for queue in await queue_by_environment(self._database)}
+
+    def _queue_moment(self) -> datetime:
+        return self.collector.as_of if self.collector.ready else datetime.now(UTC)
+
+    async def _read_reported(self) -> Mapping[str, ReportedDepth]:
+        reported = await reported_depths(self._database)
+        self.queue.ring()
+        return reported
 
 
 async def keep_going(name: str, work: Callable[[], Awaitable[None]]) -> None:
