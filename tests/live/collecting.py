@@ -49,12 +49,13 @@ WHERE status IN ('completed', 'failed', 'cancelled') AND environment = $1
   AND floor(extract(epoch FROM completed_at)) > floor(extract(epoch FROM $2::timestamptz)) - $3
   AND floor(extract(epoch FROM completed_at)) <= floor(extract(epoch FROM $2::timestamptz))"""
 
-_jobs = st.sampled_from([f"job-{number}" for number in range(5)])
-_minutes = st.sampled_from([0, 0, 1, 4, 14, 30, 3 * 24 * 60])
+_jobs = st.sampled_from([f"job-{number}" for number in range(6)])
+_minutes = st.sampled_from([0, 4, 14, 30, 31, 3 * 24 * 60])
 _environments = st.sampled_from(ENVIRONMENTS)
 _statuses = st.sampled_from(STATUSES)
 _writers = st.integers(0, 2)
 
+past = st.lists(st.tuples(st.just("source"), st.just(0), _jobs, _statuses, _minutes), max_size=6)
 heard = st.one_of(
     st.tuples(st.just("report"), _jobs, _statuses, st.integers(0, 2)),
     st.tuples(st.just("source"), _writers, _jobs, _statuses, _minutes),
@@ -120,10 +121,14 @@ class Worker:
         trail = self.live._trail
         assert trail is not None
         async with asyncio.timeout(20):
-            while trail._next < self.follower.end or trail._missed is not None:
+            while trail._next < self.follower.end or (trail._missed is not None and self._behind):
                 await self.live.hear()
         if not self.live.sound:
             await self.live.rebuild()
+
+    @property
+    def _behind(self) -> bool:
+        return self.live._position.high < self.follower.position.high
 
     def told(self, at: datetime) -> dict[str, Any]:
         assert self.live.jobs is not None
@@ -179,10 +184,10 @@ def _rounded(seconds: float) -> float:
 class Scene:
     """Robots that report, a source with open transactions, and two workers that hear of it in different batches."""
 
-    def __init__(self, database: Database, writers: list[Writer], workers: list[Worker]) -> None:
+    def __init__(self, database: Database, writers: list[Writer]) -> None:
         self.database = database
         self.writers = writers
-        self.workers = workers
+        self.workers: list[Worker] = []
 
     async def do(self, step: tuple[Any, ...]) -> None:
         match step:
