@@ -54,7 +54,7 @@ def create_app(settings: Settings, dsn: str, spans: Spans | None = None) -> Fast
     authenticator = Authenticator()
 
     def context(correlation_id: str, viewer: Viewer) -> Context:
-        return Context(database.scoped(viewer.scope), settings, correlation_id, viewer)
+        return Context(database.scoped(viewer.scope), settings, correlation_id, viewer, live.collector)
 
     operations = ObservedOperations(executor, streams, context, metrics)
     tallies = Tallies(metrics, traffic, streams, live)

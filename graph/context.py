@@ -13,6 +13,7 @@ from datasources.postgres import Database
 from datasources.settings import Settings
 from graph.loaders import Loaders
 from graph.viewer import Viewer
+from subscriptions.collector import RPAMetricsCollector
 from subscriptions.ledger import Part
 from subscriptions.live import Live
 
@@ -27,6 +28,7 @@ class Context:
     settings: Settings
     correlation_id: str
     viewer: Viewer
+    collector: RPAMetricsCollector | None = None
     live: Live | None = None
     part: Part | None = None
     moments: Moments | None = None
@@ -42,7 +44,7 @@ class Context:
     def loaders(self) -> Loaders:
         """The loaders of this operation, made when first asked for: a subscriber that only waits needs none."""
         if self._loaders is None:
-            self._loaders = Loaders(self.database, self.settings, self.now)
+            self._loaders = Loaders(self.database, self.settings, self.now, self.collector)
         return self._loaders
 
     def fresh(self) -> Context:

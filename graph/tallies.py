@@ -43,6 +43,9 @@ class Tallies:
         swept = metrics.counter("swept_rows", "What sweeps did, in rows.", "kind")
         for kind in sweeper.swept:
             self._takers.append(_increasing(swept.labels(kind).inc, partial(sweeper.swept.__getitem__, kind)))
+        collected = live.collector.live_jobs.counts
+        total("collector_rebuilds", "Times the live fleet was read anew.", lambda: collected["rebuilds"])
+        total("collector_differences", "Times it was not what SQL counts.", lambda: collected["differences"])
         state("sockets_open", "WebSockets that are open.", "livesum", lambda: traffic.open_sockets)
         state("streams_open", "Answers over HTTP that still go on.", "livesum", lambda: traffic.open_streams)
         state("connection_operations_open", "Operations that run on them.", "livesum", lambda: traffic.open_operations)

@@ -138,7 +138,7 @@ class Live:
         return {queue.environment: queue for queue in await queue_by_environment(self._database)}
 
     def _queue_moment(self) -> datetime:
-        return self.collector.as_of if self.collector.ready else datetime.now(UTC)
+        return self.collector.queue_as_of if self.collector.ready else datetime.now(UTC)
 
     async def _read_reported(self) -> Mapping[str, ReportedDepth]:
         reported = await reported_depths(self._database)

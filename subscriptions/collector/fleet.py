@@ -27,7 +27,10 @@ class RobotNow:
 
 
 class LiveFleet:
-    """The fleet, or some environments of it, as of `at`; `stale` where that is longer ago than it should be."""
+    """The fleet, or some environments of it, as of `at`; `stale` where that is longer ago than it should be.
+
+    `anybody` holds the robots of all environments, as one may run a job of another.
+    """
 
     def __init__(
         self,
@@ -45,11 +48,10 @@ class LiveFleet:
         self._environments = environments
         self.at = at
         self.stale = stale
-        silent = at - timedelta(seconds=offline_after)
+        self.silent_since = at - timedelta(seconds=offline_after)
+        self.anybody: Mapping[str, RobotNow] = {row.robot_id: self._robot(row) for row in robots}
         self.robots: Sequence[RobotNow] = [
-            RobotNow(row, RobotStatus.OFFLINE if row.last_sign < silent else row.status)
-            for row in robots
-            if self._seen(row.environment)
+            robot for robot in self.anybody.values() if self._seen(robot.row.environment)
         ]
         self.states: Counter[RobotStatus] = Counter(robot.status for robot in self.robots)
         self.queues: Sequence[EnvironmentQueue] = list(self._queues())
@@ -81,17 +83,13 @@ class LiveFleet:
         """The jobs created since midnight UTC."""
         total = Day()
         for environment in self._tallied():
-            day = self._jobs.tallies[environment].created(self.at)
-            total.total += day.total
-            total.timed += day.timed
-            total.micros += day.micros
+            total.add(self._jobs.tallies[environment].created(self.at))
         return total
 
     @property
     def today(self) -> FleetToday:
         """The same, with how long those ran on average that ended."""
-        day = self.day
-        return FleetToday(day.total, day.micros / day.timed / 1e6 if day.timed else None)
+        return FleetToday(self.day.total, self.day.average_seconds)
 
     def ended(self, length: timedelta, environment: str | None = None) -> Ended:
         """What ended within this time, up to a quarter of an hour; in one of its environments, or in all."""
@@ -118,6 +116,9 @@ class LiveFleet:
     def running(self) -> list[JobNow]:
         """The jobs that robots run."""
         return [job for job in self._jobs.claimed.values() if self._seen(job.environment)]
+
+    def _robot(self, row: RobotRow) -> RobotNow:
+        return RobotNow(row, RobotStatus.OFFLINE if row.last_sign < self.silent_since else row.status)
 
     def _seen(self, environment: str) -> bool:
         return self._environments is None or environment in self._environments

@@ -54,6 +54,7 @@ class LiveJobs:
         self._position = Position(0)
         self._already: set[int] = set()
         self._turn = asyncio.Lock()
+        self._folding = False
         self._rebuilt_at = 0.0
         self._as_of = datetime.min.replace(tzinfo=UTC)
         self.begun = asyncio.Event()  # whether they were read once
@@ -64,7 +65,7 @@ class LiveJobs:
     @property
     def as_of(self) -> datetime:
         """The moment up to which everything is counted that the ledger tells."""
-        if self._follower is not None and self._trail is not None and self._trail.passed >= self._follower.end:
+        if self._follower is not None and self._trail is not None and self._trail.at_end and not self._folding:
             age = asyncio.get_running_loop().time() - self._follower.seen_at
             self._as_of = max(self._as_of, datetime.now(UTC) - timedelta(seconds=age))
         return self._as_of
@@ -93,14 +94,16 @@ class LiveJobs:
         if self._trail is None:
             raise RuntimeError("not begun")
         items = await self._trail.some(_AT_ONCE)
+        self._folding = True
         async with self._turn:
-            while True:
+            while self._folding:
                 try:
                     await self._take(items)
-                    break
+                    self._folding = False
                 except UpstreamError as error:
                     _log.warning("the live jobs cannot be kept: %s", error)
                     await asyncio.sleep(_PATIENCE)
+        self._changed()
 
     async def rebuild(self) -> None:
         """Read everything anew."""
@@ -108,6 +111,7 @@ class LiveJobs:
         now = datetime.now(UTC)
         read = await snapshot(self._database, self._position, _midnight(now), now - WINDOW, MOST_ENDED)
         self.jobs, self._already = Jobs(read, now), set(read.heard_of)
+        self._as_of = max(self._as_of, now)
         self.sound = True
         self._rebuilt_at = asyncio.get_running_loop().time()
         self.counts["rebuilds"] += 1
@@ -167,8 +171,6 @@ class LiveJobs:
             self.counts["transitions"] += len(items)
         self._already.difference_update(item.event.seq for item in items if isinstance(item, Delivered))
         self._position = items[-1].position
-        if named:
-            self._changed()
 
     async def _keep_up(self) -> None:
         loop, random = asyncio.get_running_loop(), SystemRandom()

@@ -105,6 +105,13 @@ class RPAMetricsCollector(Recorder):
         return min(self.live_jobs.as_of, self._robots.as_of, self._reported.as_of)
 
     @property
+    def queue_as_of(self) -> datetime:
+        """The moment that the queue describes; a reported depth holds for minutes, whenever it is looked for."""
+        if self.live_jobs.as_of - self._reported.as_of < timedelta(seconds=_STALE):
+            return self.live_jobs.as_of
+        return self._reported.as_of
+
+    @property
     def stale(self) -> bool:
         """Whether that is longer ago than it should be, or sums are in doubt."""
         return not self.live_jobs.sound or datetime.now(UTC) - self.as_of > timedelta(seconds=_STALE)

@@ -66,6 +66,17 @@ class Day:
     timed: int = 0
     micros: int = 0
 
+    def add(self, other: Day) -> None:
+        """Count the other too."""
+        self.total += other.total
+        self.timed += other.timed
+        self.micros += other.micros
+
+    @property
+    def average_seconds(self) -> float | None:
+        """How long they ran on average."""
+        return self.micros / self.timed / 1e6 if self.timed else None
+
 
 @dataclass(slots=True)
 class Tally:
@@ -90,9 +101,7 @@ class Tally:
         today = Day()
         for day, counted in self.days.items():
             if day >= at.date():  # a robot's clock may be in tomorrow already
-                today.total += counted.total
-                today.timed += counted.timed
-                today.micros += counted.micros
+                today.add(counted)
         return today
 
     def moments(self, since: datetime) -> int:
