@@ -206,7 +206,7 @@ class Fleet:
     @staticmethod
     def as_of(fleet: strawberry.Parent[FleetScope], info: Info) -> datetime:
         live = info.context.loaders.fleet.at_hand(fleet)
-        return info.context.now if live is None else live.at
+        return info.context.now if live is None else live.as_of
 
     @strawberry.field(
         description="Whether these numbers are older than they should be: the database cannot be read, or sums are "

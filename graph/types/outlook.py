@@ -151,8 +151,8 @@ class DrainAssumptions:
         "run one job after another."
     )
     average_duration_seconds: float | None = strawberry.field(
-        description="How long a job is taken to run, in seconds: the average of those that completed or failed in the last 15 "
-        "minutes in its environment, else today, else in all of them. Here weighted by the jobs that wait."
+        description="How long a job is taken to run, in seconds: the average of those that completed or failed in the "
+        "last 15 minutes in its environment, else today, else in all of them. Here weighted by the jobs that wait."
     )
     throughput_per_minute: float | None = strawberry.field(
         description="How many jobs a minute these robots can end at that; `throughput` tells how many they do."

@@ -27,9 +27,10 @@ class RobotNow:
 
 
 class LiveFleet:
-    """The fleet, or some environments of it, as of `at`; `stale` where that is longer ago than it should be.
+    """The fleet, or some environments of it, as of a moment; `stale` where that is longer ago than it should be.
 
-    `anybody` holds the robots of all environments, as one may run a job of another.
+    Ages and windows end `at` the moment of the question, if that is not much later. `anybody` holds the robots of all
+    environments, as one may run a job of another.
     """
 
     def __init__(
@@ -40,6 +41,7 @@ class LiveFleet:
         environments: frozenset[str] | None,
         *,
         at: datetime,
+        as_of: datetime,
         stale: bool,
         offline_after: float,
     ) -> None:
@@ -47,6 +49,7 @@ class LiveFleet:
         self._reported = reported
         self._environments = environments
         self.at = at
+        self.as_of = as_of
         self.stale = stale
         self.silent_since = at - timedelta(seconds=offline_after)
         self.anybody: Mapping[str, RobotNow] = {row.robot_id: self._robot(row) for row in robots}

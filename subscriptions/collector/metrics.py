@@ -121,10 +121,16 @@ class RPAMetricsCollector(Recorder):
         jobs = self.live_jobs.jobs
         if jobs is None or not self.ready:
             raise UpstreamUnavailable("the live fleet could not be read yet")
-        robots = (row for _, row in self._robots.since(0))
-        reported = dict(self._reported.since(0))
+        as_of = self.as_of
         return LiveFleet(
-            jobs, robots, reported, environments, at=self.as_of, stale=self.stale, offline_after=self._offline_after
+            jobs,
+            (row for _, row in self._robots.since(0)),
+            dict(self._reported.since(0)),
+            environments,
+            at=min(datetime.now(UTC), as_of + timedelta(seconds=_STALE)),  # what is not known does not grow older
+            as_of=as_of,
+            stale=self.stale,
+            offline_after=self._offline_after,
         )
 
     def queues(self) -> Mapping[str, EnvironmentQueue]:

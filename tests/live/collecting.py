@@ -132,7 +132,7 @@ class Worker:
 
     def told(self, at: datetime) -> dict[str, Any]:
         assert self.live.jobs is not None
-        fleet = LiveFleet(self.live.jobs, (), {}, None, at=at, stale=False, offline_after=60)
+        fleet = LiveFleet(self.live.jobs, (), {}, None, at=at, as_of=at, stale=False, offline_after=60)
         ended = {(name, length): fleet.ended(length, name) for name in ENVIRONMENTS for length in WINDOWS}
         days = {name: fleet.created(name) for name in ENVIRONMENTS}
         return {

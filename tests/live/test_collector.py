@@ -188,5 +188,5 @@ async def test_the_sum_of_environments_is_what_somebody_sees_who_sees_those(
     assert jobs is not None
     for environments, depth in ((None, 4), ({"a"}, 2), ({"a", "c"}, 3), (set(), 0), ({"nowhere"}, 0)):
         seen = None if environments is None else frozenset(environments)
-        fleet = LiveFleet(jobs, (), {}, seen, at=at, stale=False, offline_after=60)
+        fleet = LiveFleet(jobs, (), {}, seen, at=at, as_of=at, stale=False, offline_after=60)
         assert fleet.queue.pending == fleet.today.total == fleet.waiting["w"] == depth
