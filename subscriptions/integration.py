@@ -15,8 +15,8 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import aclosing, asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
 from types import TracebackType
@@ -36,6 +36,7 @@ from datasources.reports.robots import Registration, register_robot
 from datasources.robots import robots_by_id
 from datasources.settings import Settings
 from datasources.statuses import JobStatus, RobotStatus
+from subscriptions.collector import RPAMetricsCollector
 from subscriptions.collector.recorder import UNKNOWN, heeded
 from subscriptions.follower import Follower, Missed, Trail
 from subscriptions.live import Live
@@ -108,6 +109,22 @@ async def _opened(settings: Settings) -> tuple[Database, str]:
     return database, dsn
 
 
+@asynccontextmanager
+async def metrics_collector(settings: Settings | None = None) -> AsyncIterator[RPAMetricsCollector]:
+    """The live fleet for as long as the block lasts, kept in this process, and the way to record what happens in it."""
+    # As a listener of its own it is no candidate for following the ledger for all workers.
+    settings = (settings or Settings()).model_copy(update={"bus": SecretStr("memory://")})
+    database, dsn = await _opened(settings)
+    live = Live(database, dsn, settings)
+    try:
+        await live.start()
+        await live.collector.begun()
+        yield live.collector
+    finally:
+        await live.stop()
+        await database.close()
+
+
 class EventBus:
     """Calls handlers with what changes, as the documents' JSON, between `async with` and its end.
 
@@ -136,7 +153,7 @@ class EventBus:
 
     async def __aenter__(self) -> Self:
         self._database, dsn = await _opened(self._settings)
-        self._live = Live(self._database, dsn, self._settings)
+        self._live = Live(self._database, dsn, self._settings, collecting=False)
         await self._live.start()
         try:
             self._listening = self._live, await self._live.follower()

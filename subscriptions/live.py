@@ -32,7 +32,8 @@ _START = 5.0  # seconds that a subscriber waits for a worker that is only starti
 class Live:
     """What a worker knows of what moves."""
 
-    def __init__(self, database: Database, dsn: str, settings: Settings) -> None:
+    def __init__(self, database: Database, dsn: str, settings: Settings, *, collecting: bool = True) -> None:
+        self._collecting = collecting
         self._database = database
         self._settings = settings
         self.doorbell = Doorbell(dsn, self._ring)
@@ -59,8 +60,8 @@ class Live:
             ("robots", self.robots.run),
             ("reported queues", self.reported.run),
             ("queue", self.queue.run),
-            ("collector", self.collector.run),
             ("sweeper", self.sweeper.run),
+            *((("collector", self.collector.run),) if self._collecting else ()),
         ):
             self._tasks.append(asyncio.create_task(keep_going(name, work), name=f"live-{name}"))
 
@@ -105,6 +106,8 @@ class Live:
             self._rung.set()
         if what == "queue":
             self.reported.ring()
+        if what in {"events", "queue"} and not self.collector.ready:  # which rings when it knows
+            self.queue.ring()
         if what in {"events", "robots"}:
             self.robots.ring()
 
