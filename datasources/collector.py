@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -123,7 +124,7 @@ async def snapshot(database: Database, position: Position, midnight: datetime, s
         ended = await fetch(connection, _SQL["ended"], {"since": since})
         created = await fetch(connection, _SQL["created"], {"since": midnight})
     return Snapshot(
-        [JobNow.of(record) for record in jobs],
+        await asyncio.to_thread(list, map(JobNow.of, jobs)),  # there may be thousands: others go on meanwhile
         [EndedRow(*record) for record in ended],
         [CreatedRow(*record) for record in created],
         frozenset(record["seq"] for record in heard_of),

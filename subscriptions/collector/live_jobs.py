@@ -110,7 +110,8 @@ class LiveJobs:
         self.sound = False
         now = datetime.now(UTC)
         read = await snapshot(self._database, self._position, _midnight(now), now - WINDOW, MOST_ENDED)
-        self.jobs, self._already = Jobs(read, now), set(read.heard_of)
+        self.jobs = await asyncio.to_thread(Jobs, read, now)  # thousands of them: others go on meanwhile
+        self._already = set(read.heard_of)
         self._as_of = max(self._as_of, now)
         self.sound = True
         self._rebuilt_at = asyncio.get_running_loop().time()

@@ -17,7 +17,7 @@ from heapq import heapify, heappop, heappush
 from datasources.collector import JobNow, Snapshot, Totals
 
 WINDOW = timedelta(minutes=15)  # for which single jobs that ended are known
-MOST_ENDED = 100_000  # single jobs that ended; beyond them the one heard of first becomes a part of the sums sooner
+MOST_ENDED = 20_000  # single jobs that ended; beyond them the one heard of first becomes a part of the sums sooner
 _LOOSE = 1000  # entries of jobs that wait no more, beyond as many as wait
 
 _TIMED = {"completed", "failed"}
