@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 from aiodataloader import DataLoader
 
 from datasources.fleet import FleetScope, fleet_queue, fleet_robots, fleet_today
-from datasources.postgres import Database, UpstreamUnavailable
+from datasources.postgres import Database, UnstorableValue, UpstreamUnavailable
 from subscriptions.collector import RPAMetricsCollector
 from subscriptions.collector.fleet import LiveFleet
 
@@ -54,6 +54,8 @@ class FleetLoaders:
     def _environments(self, scope: FleetScope) -> frozenset[str] | None:
         if scope.environment is None:
             return self._seen.environments
+        if "\0" in scope.environment:
+            raise UnstorableValue("The name of an environment holds no NUL.")  # as Postgres would say it
         return frozenset({scope.environment}) if self._seen.sees(scope.environment) else frozenset()
 
 
