@@ -71,7 +71,7 @@ def create_app(settings: Settings, dsn: str, spans: Spans | None = None) -> Fast
 
     def context(correlation_id: str, viewer: Viewer) -> Context:
         seen = database.scoped(viewer.view(masking=settings.mask_error_messages))
-        return Context(seen, settings, correlation_id, viewer, pace)
+        return Context(seen, settings, correlation_id, viewer, pace, collector=live.collector)
 
     operations = ObservedOperations(executor, streams, context, metrics, audit.refused)
     tallies = Tallies(metrics, traffic, streams, live, {"pace": pace.counts, "audit": audit.counts})

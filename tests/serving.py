@@ -5,7 +5,7 @@ import re
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -68,6 +68,14 @@ class Graph:
                 await connection.close(timeout=5)
 
         return asyncio.run(run())
+
+
+def eventually(holds: Callable[[], object], seconds: float = 20) -> None:
+    """Wait until it holds: the fleet in memory follows what is written a moment later."""
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.02)
 
 
 @contextmanager

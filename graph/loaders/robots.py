@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from aiodataloader import DataLoader
 
+from datasources.busy import RobotTime, busy_by_robot
 from datasources.postgres import Database
 from datasources.robots import (
     HeartbeatRow,
@@ -35,6 +36,17 @@ def robot_today_loader(database: Database, midnight: datetime) -> DataLoader[str
         return await robots_today(database, robot_ids, midnight)
 
     return by_key(fetch, RobotToday)
+
+
+def robot_busy_loader(
+    database: Database, now: datetime, ledger_events: int
+) -> DataLoader[tuple[str, timedelta], RobotTime]:
+    """How busy robots were, by robot id and length of time up to now."""
+
+    async def fetch(length: timedelta, robot_ids: list[str]) -> Mapping[str, RobotTime]:
+        return await busy_by_robot(database, robot_ids, now - length, now, ledger_events)
+
+    return by_group(fetch, lambda _: RobotTime())
 
 
 def heartbeats_loader(database: Database) -> DataLoader[tuple[str, int], list[HeartbeatRow]]:

@@ -2,12 +2,51 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from heapq import nsmallest
+from typing import Annotated
 
 import strawberry
 
-from datasources.fleet import FleetScope
+from datasources.fleet import FailingWorkflowRow, FleetScope, failing_workflows
+from datasources.queue import EnvironmentQueue
 from graph.context import Info
+from graph.errors import BadUserInput
+from graph.types.gauges import EnvironmentDepth
+from graph.types.outlook import (
+    DrainAssumptions,
+    FailingWorkflow,
+    PendingWorkflow,
+    RobotsNeeded,
+    StuckJobs,
+    StuckOf,
+    Throughput,
+    ThroughputOf,
+    WorkflowDepth,
+)
+from graph.types.scalars import Duration
+from subscriptions.collector.outlook import (
+    Assumptions,
+    Estimate,
+    drain,
+    robots_needed,
+    stuck,
+    unservable,
+    utilisation,
+)
+
+_LONGEST = timedelta(days=365)
+_MOST = 100
+
+FirstFew = Annotated[int, strawberry.argument(description="How many of them, 1 to 100.")]
+
+
+def few(first: int) -> int:
+    """The length of a list that is told at once."""
+    if not 1 <= first <= _MOST:
+        raise BadUserInput(f"first must lie between 1 and {_MOST}, not {first}.")
+    return first
 
 
 @strawberry.type(description="All robots, the queue and today, in numbers; of one environment if one was named.")
@@ -67,12 +106,113 @@ class Fleet:
     async def oldest_pending_seconds(fleet: strawberry.Parent[FleetScope], info: Info) -> float | None:
         return (await info.context.loaders.fleet.queue.load(fleet)).oldest_seconds
 
-    @strawberry.field(description="The moment that these numbers describe.")
+    @strawberry.field(
+        graphql_type=list[EnvironmentDepth],
+        description="What waits and what runs in each environment that has jobs which do.",
+    )
     @staticmethod
-    def as_of(_fleet: strawberry.Parent[FleetScope], info: Info) -> datetime:
-        return info.context.now
+    async def pending_by_environment(fleet: strawberry.Parent[FleetScope], info: Info) -> Sequence[EnvironmentQueue]:
+        return (await info.context.loaders.fleet.live(fleet)).queues
 
-    @strawberry.field(description="Whether these numbers are older than they should be: false when freshly read.")
+    @strawberry.field(
+        graphql_type=list[PendingWorkflow],
+        description="The workflows of the jobs that wait, the one with most of them first, as far as they are known "
+        "here: a depth that somebody reported has no workflows.",
+    )
     @staticmethod
-    def stale(_fleet: strawberry.Parent[FleetScope]) -> bool:
-        return False
+    async def pending_by_workflow(
+        fleet: strawberry.Parent[FleetScope], info: Info, first: FirstFew = 20
+    ) -> list[WorkflowDepth]:
+        waiting = (await info.context.loaders.fleet.live(fleet)).waiting
+        return [
+            WorkflowDepth(*each) for each in nsmallest(few(first), waiting.items(), key=lambda each: (-each[1], each))
+        ]
+
+    @strawberry.field(
+        description="Jobs that wait in an environment in which no robot is idle or busy: nobody will run them. What "
+        "a job needs beyond its environment is not told, so capabilities do not count."
+    )
+    @staticmethod
+    async def unservable_pending(fleet: strawberry.Parent[FleetScope], info: Info) -> int:
+        return unservable(await info.context.loaders.fleet.live(fleet))
+
+    @strawberry.field(
+        graphql_type=StuckJobs,
+        description="Jobs that were claimed by a robot which is offline, silent for longer than its lease, or none. "
+        "Whether another robot takes such a job over is for its source to say.",
+    )
+    @staticmethod
+    async def stuck_jobs(fleet: strawberry.Parent[FleetScope], info: Info, first: FirstFew = 20) -> StuckOf:
+        return StuckOf(stuck(await info.context.loaders.fleet.live(fleet)), few(first))
+
+    @strawberry.field(
+        description="The share of the robots that are online, so neither offline nor silent, which are busy now, in "
+        "percent; null if none is online."
+    )
+    @staticmethod
+    async def utilisation(fleet: strawberry.Parent[FleetScope], info: Info) -> float | None:
+        return utilisation(await info.context.loaders.fleet.live(fleet))
+
+    @strawberry.field(
+        graphql_type=list[Throughput],
+        description="What ended in the last 1, 5 and 15 minutes, by when each job itself says it did.",
+    )
+    @staticmethod
+    async def throughput(fleet: strawberry.Parent[FleetScope], info: Info) -> list[ThroughputOf]:
+        live = await info.context.loaders.fleet.live(fleet)
+        return [ThroughputOf(minutes, live.ended(timedelta(minutes=minutes))) for minutes in (1, 5, 15)]
+
+    @strawberry.field(
+        description="How long it takes until all that waits now is run, in seconds, by what `drainAssumptions` tell: "
+        "of each environment jobs x duration / robots, and of those the longest. Null where they tell a reason."
+    )
+    @staticmethod
+    async def estimated_drain_seconds(fleet: strawberry.Parent[FleetScope], info: Info) -> float | None:
+        return drain(await info.context.loaders.fleet.live(fleet)).value
+
+    @strawberry.field(graphql_type=DrainAssumptions, description="What `estimatedDrainSeconds` rests on.")
+    @staticmethod
+    async def drain_assumptions(fleet: strawberry.Parent[FleetScope], info: Info) -> Assumptions:
+        return drain(await info.context.loaders.fleet.live(fleet)).assumptions
+
+    @strawberry.field(
+        graphql_type=RobotsNeeded,
+        description="How many robots it takes to have run all that waits now within this time: of each environment "
+        "jobs x duration / deadline, rounded up.",
+    )
+    @staticmethod
+    async def robots_needed(
+        fleet: strawberry.Parent[FleetScope],
+        info: Info,
+        deadline: Annotated[Duration, strawberry.argument(description="The time, a second to P365D.")],
+    ) -> Estimate:
+        if not timedelta(seconds=1) <= deadline <= _LONGEST:
+            raise BadUserInput(f"deadline must lie between PT1S and P{_LONGEST.days}D.")
+        return robots_needed(await info.context.loaders.fleet.live(fleet), deadline)
+
+    @strawberry.field(
+        graphql_type=list[FailingWorkflow],
+        description="Workflows that fail more often than they used to, the worst first, 20 at most: at least 5 runs "
+        "ended in the last hour and 2 of them failed, at a rate that is at least twice that of the 7 days before and "
+        "10 points above it. With fewer than 20 runs in those days, that rate counts as 0.",
+    )
+    @staticmethod
+    async def failing_workflows(fleet: strawberry.Parent[FleetScope], info: Info) -> list[FailingWorkflowRow]:
+        return await failing_workflows(info.context.database, fleet, info.context.now)
+
+    @strawberry.field(
+        description="The moment that these numbers describe: up to then everything is counted that the database knows."
+    )
+    @staticmethod
+    def as_of(fleet: strawberry.Parent[FleetScope], info: Info) -> datetime:
+        live = info.context.loaders.fleet.at_hand(fleet)
+        return info.context.now if live is None else live.as_of
+
+    @strawberry.field(
+        description="Whether these numbers are older than they should be: the database cannot be read, or sums are "
+        "being counted anew."
+    )
+    @staticmethod
+    def stale(fleet: strawberry.Parent[FleetScope], info: Info) -> bool:
+        live = info.context.loaders.fleet.at_hand(fleet)
+        return live is not None and live.stale

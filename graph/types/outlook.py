@@ -1,0 +1,193 @@
+"""What operators ask of the fleet beyond its counts, each with what it rests on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import strawberry
+
+from datasources.jobs import JobRow
+from datasources.robots import RobotRow
+from datasources.workflows import WorkflowRow
+from graph.context import Info
+from graph.types.jobs import Job
+from graph.types.robots import Robot
+from graph.types.scalars import described_enum
+from graph.types.workflows import Workflow
+from subscriptions.collector.outlook import Assumptions, Estimate, StuckJob, StuckReason
+from subscriptions.collector.tally import Ended
+
+described_enum(
+    StuckReason,
+    "Why a claimed job does not get on.",
+    {
+        StuckReason.ROBOT_OFFLINE: "Its robot said goodbye a moment ago, and left it behind.",
+        StuckReason.ROBOT_SILENT: "Its robot's heartbeats have stopped for longer than its lease: until then it is "
+        "taken to be at work (`offline_after_seconds`, a minute unless set).",
+        StuckReason.ROBOT_UNKNOWN: "Its robot is not registered.",
+    },
+)
+
+
+@dataclass(frozen=True, slots=True)
+class WorkflowDepth:
+    """How many jobs of a workflow wait."""
+
+    workflow_id: str
+    depth: int
+
+
+@dataclass(frozen=True, slots=True)
+class StuckOf:
+    """The stuck jobs, and how many of them are shown."""
+
+    jobs: Sequence[StuckJob]
+    first: int
+
+
+@dataclass(frozen=True, slots=True)
+class ThroughputOf:
+    """What ended in the last so many minutes."""
+
+    minutes: int
+    ended: Ended
+
+
+@strawberry.type(description="The jobs of one workflow that wait.")
+class PendingWorkflow:
+    """A workflow's part of the queue; its root is a WorkflowDepth."""
+
+    workflow_id: strawberry.ID = strawberry.field(description="The workflow's id.")
+    depth: int = strawberry.field(description="How many of its jobs wait.")
+
+    @strawberry.field(graphql_type=Workflow | None, description="The workflow.")
+    @staticmethod
+    async def workflow(queue: strawberry.Parent[WorkflowDepth], info: Info) -> WorkflowRow | None:
+        return await info.context.loaders.workflows.load(queue.workflow_id)
+
+
+@strawberry.type(name="StuckJob", description="A claimed job that does not get on.")
+class StuckJobType:
+    """A stuck job; its root is a StuckJob."""
+
+    job_id: strawberry.ID = strawberry.field(description="The job's id.")
+    robot_id: strawberry.ID = strawberry.field(description="Id of the robot that claimed it.")
+    reason: StuckReason = strawberry.field(description="Why it does not get on.")
+    since: datetime = strawberry.field(
+        description="Since when: the last sign of its robot after it claimed the job, or the claim."
+    )
+
+    @strawberry.field(graphql_type=Job | None, description="The job.")
+    @staticmethod
+    async def job(stuck: strawberry.Parent[StuckJob], info: Info) -> JobRow | None:
+        return await info.context.loaders.jobs.load(stuck.job_id)
+
+    @strawberry.field(graphql_type=Robot | None, description="The robot that claimed it; null if it is not registered.")
+    @staticmethod
+    async def robot(stuck: strawberry.Parent[StuckJob], info: Info) -> RobotRow | None:
+        return await info.context.loaders.robots.load(stuck.robot_id)
+
+
+@strawberry.type(description="The claimed jobs that do not get on.")
+class StuckJobs:
+    """Stuck jobs; its root is a StuckOf."""
+
+    @strawberry.field(description="How many there are.")
+    @staticmethod
+    def total_count(stuck: strawberry.Parent[StuckOf]) -> int:
+        return len(stuck.jobs)
+
+    @strawberry.field(
+        graphql_type=list[StuckJobType], description="The first of them, the one stuck for longest first."
+    )
+    @staticmethod
+    def nodes(stuck: strawberry.Parent[StuckOf]) -> Sequence[StuckJob]:
+        return stuck.jobs[: stuck.first]
+
+
+@strawberry.type(description="How many jobs ended in the last minutes.")
+class Throughput:
+    """What ended; its root is a ThroughputOf."""
+
+    minutes: int = strawberry.field(description="The last so many minutes.")
+
+    @strawberry.field(description="Jobs that ended, a minute.")
+    @staticmethod
+    def jobs_per_minute(throughput: strawberry.Parent[ThroughputOf]) -> float:
+        return throughput.ended.total / throughput.minutes
+
+    @strawberry.field(description="Jobs that completed.")
+    @staticmethod
+    def completed(throughput: strawberry.Parent[ThroughputOf]) -> int:
+        return throughput.ended.completed
+
+    @strawberry.field(description="Jobs that failed.")
+    @staticmethod
+    def failed(throughput: strawberry.Parent[ThroughputOf]) -> int:
+        return throughput.ended.failed
+
+    @strawberry.field(description="Jobs that were cancelled.")
+    @staticmethod
+    def cancelled(throughput: strawberry.Parent[ThroughputOf]) -> int:
+        return throughput.ended.cancelled
+
+    @strawberry.field(
+        description="Share of the failed among the jobs that completed or failed, in percent; null without any."
+    )
+    @staticmethod
+    def failure_rate(throughput: strawberry.Parent[ThroughputOf]) -> float | None:
+        return throughput.ended.failure_rate
+
+
+@strawberry.type(description="What an estimate rests on.")
+class DrainAssumptions:
+    """Assumptions; its root is Assumptions."""
+
+    pending: int = strawberry.field(description="Jobs that wait. No more are taken to come.")
+    robots: int = strawberry.field(
+        description="Robots that can work now, idle or busy, in the environments in which jobs wait; each is taken to "
+        "run one job after another."
+    )
+    average_duration_seconds: float | None = strawberry.field(
+        description="How long a job is taken to run, in seconds: the average of those that completed or failed in the "
+        "last 15 minutes in its environment, else today, else in all of them. Here weighted by the jobs that wait."
+    )
+    throughput_per_minute: float | None = strawberry.field(
+        description="How many jobs a minute these robots can end at that; `throughput` tells how many they do."
+    )
+    reason: str | None = strawberry.field(description="Why there is no estimate; null where there is one.")
+
+
+@strawberry.type(description="How many robots it takes.")
+class RobotsNeeded:
+    """A number of robots; its root is an Estimate."""
+
+    @strawberry.field(
+        description="Robots it takes, all environments together, each rounded up by itself; null for the reason that "
+        "the assumptions tell."
+    )
+    @staticmethod
+    def robots(estimate: strawberry.Parent[Estimate]) -> int | None:
+        return None if estimate.value is None else int(estimate.value)
+
+    @strawberry.field(graphql_type=DrainAssumptions, description="What the number rests on.")
+    @staticmethod
+    def assumptions(estimate: strawberry.Parent[Estimate]) -> Assumptions:
+        return estimate.assumptions
+
+
+@strawberry.type(description="A workflow that fails more often in the last hour than it used to.")
+class FailingWorkflow:
+    """A failing workflow; its root is a FailingWorkflowRow."""
+
+    workflow_id: strawberry.ID = strawberry.field(description="The workflow's id.")
+    workflow_name: str = strawberry.field(description="The workflow's name.")
+    runs: int = strawberry.field(description="Runs that completed or failed in the last hour.")
+    failed: int = strawberry.field(description="Those of them that failed.")
+    failure_rate: float = strawberry.field(description="Their share, in percent.")
+    baseline_failure_rate: float | None = strawberry.field(
+        description="The same of the 7 days before that hour, in percent; null with fewer than 20 runs there."
+    )
+    baseline_runs: int = strawberry.field(description="Runs that completed or failed in those 7 days.")
