@@ -1,6 +1,6 @@
 -- name: busy_by_robot
--- For how many seconds since `since` each robot was busy, and online at all, from its turns in the ledger; and from when
--- on the ledger knows them, where it holds no more than its newest numbers.
+-- For how many seconds from `since` to `until` each robot was busy, and online at all, from its turns in the ledger; and
+-- from when on the ledger knows them, where it holds no more than its newest numbers.
 SELECT r.robot_id,
        coalesce(sum(turn.seconds) FILTER (WHERE turn.status = 'busy'), 0)::float8 AS busy,
        coalesce(sum(turn.seconds) FILTER (WHERE turn.status <> 'offline'), 0)::float8 AS online,
@@ -30,7 +30,7 @@ LEFT JOIN LATERAL (
         ) first ON TRUE
         UNION ALL
         SELECT e.seq, e.at, e.status FROM monitor.events e
-        WHERE e.kind = 'robot' AND e.robot_id = r.robot_id AND e.at >= :since
+        WHERE e.kind = 'robot' AND e.robot_id = r.robot_id AND e.at >= :since AND e.at < :until
           AND e.seq >= (SELECT early.seq FROM monitor.events early /* unscoped: only where to begin */
                         WHERE early.at >= :since ORDER BY early.at, early.seq LIMIT 1)
     ) turns

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from datasources.postgres import Database
 from datasources.queue import queue_by_environment
@@ -48,16 +48,13 @@ class FleetToday:
 
 
 @dataclass(frozen=True, slots=True)
-class FailingWorkflowRow:
-    """A workflow that fails more often than it used to: runs of the last hour, rates in percent."""
+class RecentFailures:
+    """A workflow of which jobs failed lately: how many ended, and how many of them failed."""
 
     workflow_id: str
     workflow_name: str
-    runs: int
+    ended: int
     failed: int
-    failure_rate: float
-    baseline_failure_rate: float | None
-    baseline_runs: int
 
 
 async def fleet_robots(database: Database, scope: FleetScope, offline_after: float) -> FleetRobots:
@@ -83,19 +80,15 @@ async def fleet_today(database: Database, scope: FleetScope, since: datetime) ->
     return FleetToday(*(await database.fetch(_SQL["fleet_today"], parameters))[0])
 
 
-async def failing_workflows(database: Database, scope: FleetScope, now: datetime) -> list[FailingWorkflowRow]:
-    """Workflows of which at least 5 runs ended in the last hour, 2 of them failed, at a rate that is twice what it was
-    in the 7 days before, and 10 points more; with fewer than 20 runs there, that was 0. The 20 that failed most."""
-    since = now - timedelta(hours=1)
+async def recent_failures(
+    database: Database, scope: FleetScope, since: datetime, *, least_ended: int, least_failed: int, most: int
+) -> list[RecentFailures]:
+    """The workflows of which so many jobs ended and failed since then; the `most` with the most failures."""
     parameters = {
         "environment": scope.environment,
         "since": since,
-        "past": since - timedelta(days=7),
-        "least_runs": 5,
-        "least_failed": 2,
-        "least_past": 20,
-        "times": 2.0,
-        "points": 10.0,
-        "most": 20,
+        "least_ended": least_ended,
+        "least_failed": least_failed,
+        "most": most,
     }
-    return [FailingWorkflowRow(*row) for row in await database.fetch(_SQL["failing_workflows"], parameters)]
+    return [RecentFailures(*row) for row in await database.fetch(_SQL["recent_failures"], parameters)]

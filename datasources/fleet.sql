@@ -21,33 +21,15 @@ FROM monitor.jobs j
 WHERE j.created_at >= :since
   AND j.environment = :environment                                                          --? environment
 
--- name: failing_workflows
--- Workflows that fail more often since `since` than in the days before it, by the rule that `fleet.py` tells.
-WITH recent AS (
-    SELECT j.workflow_id, max(j.workflow_name) AS workflow_name, count(*) AS runs,
-           count(*) FILTER (WHERE j.status = 'failed') AS failed
-    FROM monitor.jobs j
-    WHERE coalesce(j.completed_at, 'infinity') >= :since AND coalesce(j.completed_at, 'infinity') < 'infinity'
-      AND j.status IN ('completed', 'failed')
-      AND j.environment = :environment                                                      --? environment
-    GROUP BY j.workflow_id
-    HAVING count(*) >= :least_runs AND count(*) FILTER (WHERE j.status = 'failed') >= :least_failed
-    ORDER BY failed DESC, j.workflow_id
-    LIMIT :most
-), compared AS (
-    SELECT recent.workflow_id, recent.workflow_name, recent.runs, recent.failed, past.runs AS past_runs,
-           100 * recent.failed / recent.runs::float8 AS rate,
-           CASE WHEN past.runs >= :least_past THEN 100 * past.failed / past.runs::float8 END AS baseline
-    FROM recent
-    CROSS JOIN LATERAL (
-        SELECT count(*) AS runs, count(*) FILTER (WHERE j.status = 'failed') AS failed
-        FROM monitor.jobs j
-        WHERE j.workflow_id = recent.workflow_id AND j.status IN ('completed', 'failed')
-          AND coalesce(j.completed_at, 'infinity') >= :past AND coalesce(j.completed_at, 'infinity') < :since
-          AND j.environment = :environment                                                  --? environment
-    ) past
-)
-SELECT c.workflow_id, c.workflow_name, c.runs, c.failed, c.rate, c.baseline, c.past_runs
-FROM compared c
-WHERE c.rate >= greatest(:times * coalesce(c.baseline, 0), coalesce(c.baseline, 0) + :points)
-ORDER BY c.rate - coalesce(c.baseline, 0) DESC, c.workflow_id
+-- name: recent_failures
+-- The workflows with the most jobs that failed since `since`, of those in which so many ended.
+SELECT j.workflow_id, max(j.workflow_name) AS workflow_name, count(*) AS ended,
+       count(*) FILTER (WHERE j.status = 'failed') AS failed
+FROM monitor.jobs j
+WHERE coalesce(j.completed_at, 'infinity') >= :since AND coalesce(j.completed_at, 'infinity') < 'infinity'
+  AND j.status IN ('completed', 'failed', 'cancelled')
+  AND j.environment = :environment                                                          --? environment
+GROUP BY j.workflow_id
+HAVING count(*) >= :least_ended AND count(*) FILTER (WHERE j.status = 'failed') >= :least_failed
+ORDER BY failed DESC, j.workflow_id
+LIMIT :most

@@ -28,7 +28,7 @@ class Loaders:
         self.job_counts = job_counts_loader(database)
         self.robots = robot_loader(database, settings.offline_after_seconds)
         self.robots_today = robot_today_loader(database, midnight)
-        self.robots_busy = robot_busy_loader(database, now, settings.ledger_events)
+        self.robots_busy = robot_busy_loader(database, settings.ledger_events)
         self.heartbeats = heartbeats_loader(database)
         self.executions = executions_loader(database)
         self.workflows = workflow_loader(database)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from aiodataloader import DataLoader
 
@@ -39,12 +39,12 @@ def robot_today_loader(database: Database, midnight: datetime) -> DataLoader[str
 
 
 def robot_busy_loader(
-    database: Database, now: datetime, ledger_events: int
-) -> DataLoader[tuple[str, timedelta], RobotTime]:
-    """How busy robots were, by robot id and length of time up to now."""
+    database: Database, ledger_events: int
+) -> DataLoader[tuple[str, tuple[datetime, datetime]], RobotTime]:
+    """How busy robots were, by robot id and from when to when."""
 
-    async def fetch(length: timedelta, robot_ids: list[str]) -> Mapping[str, RobotTime]:
-        return await busy_by_robot(database, robot_ids, now - length, now, ledger_events)
+    async def fetch(time: tuple[datetime, datetime], robot_ids: list[str]) -> Mapping[str, RobotTime]:
+        return await busy_by_robot(database, robot_ids, *time, ledger_events)
 
     return by_group(fetch, lambda _: RobotTime())
 

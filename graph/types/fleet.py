@@ -9,26 +9,27 @@ from typing import Annotated
 
 import strawberry
 
-from datasources.fleet import FailingWorkflowRow, FleetScope, failing_workflows
+from datasources.fleet import FleetScope
 from datasources.queue import EnvironmentQueue
 from graph.context import Info
 from graph.errors import BadUserInput
+from graph.types.failing import Failing, FailingWorkflow, failing
 from graph.types.gauges import EnvironmentDepth
 from graph.types.outlook import (
+    Deadline,
     DrainAssumptions,
-    FailingWorkflow,
     PendingWorkflow,
     RobotsNeeded,
-    StuckJobs,
-    StuckOf,
+    StuckJobType,
     Throughput,
     ThroughputOf,
     WorkflowDepth,
+    time_left,
 )
-from graph.types.scalars import Duration
 from subscriptions.collector.outlook import (
     Assumptions,
     Estimate,
+    StuckJob,
     drain,
     robots_needed,
     stuck,
@@ -36,7 +37,6 @@ from subscriptions.collector.outlook import (
     utilisation,
 )
 
-_LONGEST = timedelta(days=365)
 _MOST = 100
 
 FirstFew = Annotated[int, strawberry.argument(description="How many of them, 1 to 100.")]
@@ -137,13 +137,18 @@ class Fleet:
         return unservable(await info.context.loaders.fleet.live(fleet))
 
     @strawberry.field(
-        graphql_type=StuckJobs,
-        description="Jobs that were claimed by a robot which is offline, silent for longer than its lease, or none. "
-        "Whether another robot takes such a job over is for its source to say.",
+        graphql_type=list[StuckJobType],
+        description="Jobs that were claimed by a robot which is offline, silent for longer than its lease, or none, "
+        "the one stuck for longest first. Whether another robot takes such a job over is for its source to say.",
     )
     @staticmethod
-    async def stuck_jobs(fleet: strawberry.Parent[FleetScope], info: Info, first: FirstFew = 20) -> StuckOf:
-        return StuckOf(stuck(await info.context.loaders.fleet.live(fleet)), few(first))
+    async def stuck_jobs(fleet: strawberry.Parent[FleetScope], info: Info, first: FirstFew = 20) -> list[StuckJob]:
+        return stuck(await info.context.loaders.fleet.live(fleet))[: few(first)]
+
+    @strawberry.field(description="How many jobs are stuck.")
+    @staticmethod
+    async def stuck_job_count(fleet: strawberry.Parent[FleetScope], info: Info) -> int:
+        return len(stuck(await info.context.loaders.fleet.live(fleet)))
 
     @strawberry.field(
         description="The share of the robots that are online, so neither offline nor silent, which are busy now, in "
@@ -177,28 +182,29 @@ class Fleet:
 
     @strawberry.field(
         graphql_type=RobotsNeeded,
-        description="How many robots it takes to have run all that waits now within this time: of each environment "
-        "jobs x duration / deadline, rounded up.",
+        description="How many robots it takes to have run all that waits now by then: of each environment jobs x "
+        "duration / time left, rounded up.",
     )
     @staticmethod
     async def robots_needed(
         fleet: strawberry.Parent[FleetScope],
         info: Info,
-        deadline: Annotated[Duration, strawberry.argument(description="The time, a second to P365D.")],
+        deadline: Annotated[Deadline, strawberry.argument(description="By when.")],
     ) -> Estimate:
-        if not timedelta(seconds=1) <= deadline <= _LONGEST:
-            raise BadUserInput(f"deadline must lie between PT1S and P{_LONGEST.days}D.")
-        return robots_needed(await info.context.loaders.fleet.live(fleet), deadline)
+        return robots_needed(await info.context.loaders.fleet.live(fleet), time_left(deadline, info.context.now))
 
     @strawberry.field(
         graphql_type=list[FailingWorkflow],
-        description="Workflows that fail more often than they used to, the worst first, 20 at most: at least 5 runs "
-        "ended in the last hour and 2 of them failed, at a rate that is at least twice that of the 7 days before and "
-        "10 points above it. With fewer than 20 runs in those days, that rate counts as 0.",
+        description="Workflows that fail more often than they used to, the worst first: at least 5 of their jobs ended "
+        "in the last hour and 2 of them failed, at a rate that is at least twice that of the 7 days before and 10 "
+        "points above it. With fewer than 20 jobs in those days, that rate counts as 0. Of the 500 with the most "
+        "failures; the rates are read from the database.",
     )
     @staticmethod
-    async def failing_workflows(fleet: strawberry.Parent[FleetScope], info: Info) -> list[FailingWorkflowRow]:
-        return await failing_workflows(info.context.database, fleet, info.context.now)
+    async def failing_workflows(
+        fleet: strawberry.Parent[FleetScope], info: Info, first: FirstFew = 20
+    ) -> list[Failing]:
+        return (await failing(fleet, info))[: few(first)]
 
     @strawberry.field(
         description="The moment that these numbers describe: up to then everything is counted that the database knows."

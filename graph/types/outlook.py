@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import strawberry
 
@@ -12,12 +11,15 @@ from datasources.jobs import JobRow
 from datasources.robots import RobotRow
 from datasources.workflows import WorkflowRow
 from graph.context import Info
+from graph.errors import BadUserInput
 from graph.types.jobs import Job
 from graph.types.robots import Robot
-from graph.types.scalars import described_enum
+from graph.types.scalars import Duration, described_enum, format_time
 from graph.types.workflows import Workflow
 from subscriptions.collector.outlook import Assumptions, Estimate, StuckJob, StuckReason
 from subscriptions.collector.tally import Ended
+
+_SHORTEST, _LONGEST = timedelta(seconds=1), timedelta(days=366)
 
 described_enum(
     StuckReason,
@@ -26,7 +28,7 @@ described_enum(
         StuckReason.ROBOT_OFFLINE: "Its robot said goodbye a moment ago, and left it behind.",
         StuckReason.ROBOT_SILENT: "Its robot's heartbeats have stopped for longer than its lease: until then it is "
         "taken to be at work (`offline_after_seconds`, a minute unless set).",
-        StuckReason.ROBOT_UNKNOWN: "Its robot is not registered.",
+        StuckReason.ROBOT_UNKNOWN: "No robot of that name is registered, or it lies outside of what you may see.",
     },
 )
 
@@ -37,14 +39,6 @@ class WorkflowDepth:
 
     workflow_id: str
     depth: int
-
-
-@dataclass(frozen=True, slots=True)
-class StuckOf:
-    """The stuck jobs, and how many of them are shown."""
-
-    jobs: Sequence[StuckJob]
-    first: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,23 +84,6 @@ class StuckJobType:
         return await info.context.loaders.robots.load(stuck.robot_id)
 
 
-@strawberry.type(description="The claimed jobs that do not get on.")
-class StuckJobs:
-    """Stuck jobs; its root is a StuckOf."""
-
-    @strawberry.field(description="How many there are.")
-    @staticmethod
-    def total_count(stuck: strawberry.Parent[StuckOf]) -> int:
-        return len(stuck.jobs)
-
-    @strawberry.field(
-        graphql_type=list[StuckJobType], description="The first of them, the one stuck for longest first."
-    )
-    @staticmethod
-    def nodes(stuck: strawberry.Parent[StuckOf]) -> Sequence[StuckJob]:
-        return stuck.jobs[: stuck.first]
-
-
 @strawberry.type(description="How many jobs ended in the last minutes.")
 class Throughput:
     """What ended; its root is a ThroughputOf."""
@@ -133,9 +110,7 @@ class Throughput:
     def cancelled(throughput: strawberry.Parent[ThroughputOf]) -> int:
         return throughput.ended.cancelled
 
-    @strawberry.field(
-        description="Share of the failed among the jobs that completed or failed, in percent; null without any."
-    )
+    @strawberry.field(description="Share of the failed among the jobs that ended, in percent; null without any.")
     @staticmethod
     def failure_rate(throughput: strawberry.Parent[ThroughputOf]) -> float | None:
         return throughput.ended.failure_rate
@@ -160,6 +135,28 @@ class DrainAssumptions:
     reason: str | None = strawberry.field(description="Why there is no estimate; null where there is one.")
 
 
+@strawberry.input(one_of=True, description="By when something is to be done: within a time from now, or at a moment.")
+class Deadline:
+    """A moment to come."""
+
+    within: Duration | None = strawberry.field(
+        default=strawberry.UNSET, description="So long from now: `PT1H`; a second at least, a year at most."
+    )
+    at: datetime | None = strawberry.field(
+        default=strawberry.UNSET, description="At this moment: in the future, by a second at least and a year at most."
+    )
+
+
+def time_left(deadline: Deadline, now: datetime) -> timedelta:
+    """The time until a deadline; raises BadUserInput where it is over, or longer than a year."""
+    left = deadline.at - now if deadline.at else deadline.within or timedelta(0)
+    if left < _SHORTEST:
+        raise BadUserInput(f"The deadline must lie a second after now ({format_time(now)}) at least.")
+    if left > _LONGEST:
+        raise BadUserInput(f"The deadline must lie within a year ({_LONGEST.days} days) from now.")
+    return left
+
+
 @strawberry.type(description="How many robots it takes.")
 class RobotsNeeded:
     """A number of robots; its root is an Estimate."""
@@ -176,18 +173,3 @@ class RobotsNeeded:
     @staticmethod
     def assumptions(estimate: strawberry.Parent[Estimate]) -> Assumptions:
         return estimate.assumptions
-
-
-@strawberry.type(description="A workflow that fails more often in the last hour than it used to.")
-class FailingWorkflow:
-    """A failing workflow; its root is a FailingWorkflowRow."""
-
-    workflow_id: strawberry.ID = strawberry.field(description="The workflow's id.")
-    workflow_name: str = strawberry.field(description="The workflow's name.")
-    runs: int = strawberry.field(description="Runs that completed or failed in the last hour.")
-    failed: int = strawberry.field(description="Those of them that failed.")
-    failure_rate: float = strawberry.field(description="Their share, in percent.")
-    baseline_failure_rate: float | None = strawberry.field(
-        description="The same of the 7 days before that hour, in percent; null with fewer than 20 runs there."
-    )
-    baseline_runs: int = strawberry.field(description="Runs that completed or failed in those 7 days.")

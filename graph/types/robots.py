@@ -11,7 +11,7 @@ import strawberry
 from datasources.jobs import JobOrder, JobParent, JobRow
 from datasources.robots import HeartbeatRow, RobotCriteria, RobotOrder, RobotRow
 from datasources.statuses import RobotStatus
-from datasources.windows import AnalyticsScope
+from datasources.windows import AnalyticsScope, Step
 from graph.context import Info
 from graph.errors import BadUserInput
 from graph.resolvers.jobs import jobs_of
@@ -19,10 +19,10 @@ from graph.types.analytics import Analytics
 from graph.types.jobs import Job, JobFilterArgument, JobOrderArgument
 from graph.types.node import Node
 from graph.types.paging import After, Before, Connection, ConnectionOf, First, Last, search_text
-from graph.types.scalars import Duration, described_enum, format_time
-from graph.types.windows import ExactArgument, WindowArgument, analytics_scope
+from graph.types.scalars import described_enum, format_time
+from graph.types.windows import ExactArgument, TimeWindow, WindowArgument, analytics_scope, window_bounds
 
-_HOUR, _DAY = Duration(timedelta(hours=1)), timedelta(days=1)
+_HOUR = timedelta(hours=1)
 MOST_HEARTBEATS = 1000  # heartbeats of a robot in one answer
 
 described_enum(
@@ -171,16 +171,23 @@ class Robot(Node):
         robot: strawberry.Parent[RobotRow],
         info: Info,
         window: Annotated[
-            Duration,
-            strawberry.argument(description="The time up to now, from a second to as long as the ledger is kept."),
-        ] = _HOUR,
+            TimeWindow | None,
+            strawberry.argument(
+                description="Which time, as far back as the ledger is kept; the last hour if left out. For more there "
+                "is `analytics { robotHours }`."
+            ),
+        ] = None,
     ) -> float | None:
-        kept = timedelta(days=info.context.settings.ledger_days)
-        if not timedelta(seconds=1) <= window <= kept:
-            raise BadUserInput(f"window must lie between PT1S and the {kept / _DAY:g} days that the ledger is kept.")
-        time = await info.context.loaders.robots_busy.load((robot.robot_id, window))
-        if time.known_from is not None and time.known_from > info.context.now - window:
-            raise BadUserInput(f"window reaches beyond the ledger, which begins at {format_time(time.known_from)}.")
+        now = info.context.now
+        since, until = (now - _HOUR, now) if window is None else window_bounds(window, now)
+        kept = now - timedelta(days=info.context.settings.ledger_days)
+        if since < Step.HOUR.floor(kept):
+            raise BadUserInput(f"The window begins before the ledger does, which is kept since {format_time(kept)}.")
+        time = await info.context.loaders.robots_busy.load((robot.robot_id, (since, min(until, now))))
+        if time.known_from is not None and time.known_from > since:
+            raise BadUserInput(
+                f"The window begins before the ledger does, which begins at {format_time(time.known_from)}."
+            )
         return time.ratio
 
     @strawberry.field(graphql_type=list[RobotHeartbeat], description="Its newest heartbeats (1..1000), newest first.")

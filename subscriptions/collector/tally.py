@@ -48,9 +48,8 @@ class Ended:
 
     @property
     def failure_rate(self) -> float | None:
-        """The share that failed of what completed or failed, in percent."""
-        tried = self.completed + self.failed
-        return 100 * self.failed / tried if tried else None
+        """The share that failed, in percent."""
+        return 100 * self.failed / self.total if self.total else None
 
     @property
     def average_seconds(self) -> float | None:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -90,14 +91,14 @@ def test_jobs_of_robots_that_are_gone_are_stuck_since_their_last_sign(graph: Gra
     for name in ("at-work", "silent", "left", "stranger"):
         jobs(graph, f"of-{name}", robot=name, status="claimed", ago=3600)
     jobs(graph, "of-nobody", status="claimed")
-    selection = "stuckJobs(first: 2) { totalCount nodes { jobId robotId reason robot { hostname } job { status } } }"
-    becomes(graph, selection, {"stuckJobs": {"totalCount": 3, "nodes": [
+    selection = "stuckJobCount stuckJobs(first: 2) { jobId robotId reason robot { hostname } job { status } }"
+    becomes(graph, selection, {"stuckJobCount": 3, "stuckJobs": [
         {"jobId": "of-stranger-1", "robotId": "stranger", "reason": "ROBOT_UNKNOWN", "robot": None,
          "job": {"status": "CLAIMED"}},
         {"jobId": "of-silent-1", "robotId": "silent", "reason": "ROBOT_SILENT", "robot": {"hostname": "h"},
          "job": {"status": "CLAIMED"}},
-    ]}})  # fmt: skip
-    nodes = fleet(graph, "stuckJobs { nodes { jobId reason since } }")["stuckJobs"]["nodes"]
+    ]})  # fmt: skip
+    nodes = fleet(graph, "stuckJobs { jobId reason since }")["stuckJobs"]
     assert nodes[2]["reason"] == "ROBOT_OFFLINE"
     [row] = graph.sql("SELECT last_heartbeat FROM monitor.robots WHERE robot_id = 'silent'")
     assert nodes[1]["since"] == row["last_heartbeat"].isoformat().replace("+00:00", "Z")
@@ -114,13 +115,13 @@ def test_throughput_counts_what_ended_in_the_last_minutes(graph: Graph) -> None:
     jobs(graph, "now", 3, status="completed", ago=10)
     jobs(graph, "bad", 1, status="failed", ago=20)
     jobs(graph, "before", 4, status="cancelled", ago=200)
-    jobs(graph, "earlier", 1, status="failed", ago=800)
+    jobs(graph, "earlier", 2, status="failed", ago=800)
     jobs(graph, "yesterday", 1, status="failed", ago=90_000)
     selection = "throughput { minutes jobsPerMinute completed failed cancelled failureRate }"
     becomes(graph, selection, {"throughput": [
         {"minutes": 1, "jobsPerMinute": 4, "completed": 3, "failed": 1, "cancelled": 0, "failureRate": 25},
-        {"minutes": 5, "jobsPerMinute": 1.6, "completed": 3, "failed": 1, "cancelled": 4, "failureRate": 25},
-        {"minutes": 15, "jobsPerMinute": 0.6, "completed": 3, "failed": 2, "cancelled": 4, "failureRate": 40},
+        {"minutes": 5, "jobsPerMinute": 1.6, "completed": 3, "failed": 1, "cancelled": 4, "failureRate": 12.5},
+        {"minutes": 15, "jobsPerMinute": 2 / 3, "completed": 3, "failed": 3, "cancelled": 4, "failureRate": 30},
     ]})  # fmt: skip
 
 
@@ -130,7 +131,7 @@ def test_nothing_is_no_rate(graph: Graph) -> None:
 
 
 DRAIN = """estimatedDrainSeconds drainAssumptions { pending robots averageDurationSeconds throughputPerMinute reason }
-    robotsNeeded(deadline: "PT1M") { robots assumptions { reason } }"""
+    robotsNeeded(deadline: {within: "PT1M"}) { robots assumptions { reason } }"""
 
 
 def test_how_long_the_queue_lasts_and_how_many_robots_it_takes_is_reckoned_by_environment(graph: Graph) -> None:
@@ -166,7 +167,7 @@ def test_what_cannot_be_estimated_is_null_with_a_reason(graph: Graph) -> None:
     becomes(graph, selection, {"estimatedDrainSeconds": None, "drainAssumptions": reason, "queueDepth": 2})
     becomes(
         graph,
-        'robotsNeeded(deadline: "PT1H") { robots assumptions { reason } }',
+        'robotsNeeded(deadline: {within: "PT1H"}) { robots assumptions { reason } }',
         {"robotsNeeded": {"robots": None, "assumptions": reason}},
     )
 
@@ -184,12 +185,12 @@ def test_workflows_that_fail_more_than_they_used_to_are_told_the_worst_first(gra
         jobs(graph, f"{name}-oldbad", failed_before, workflow=name, status="failed", ago=day)
         jobs(graph, f"{name}-good", runs - failed, workflow=name, status="completed")
         jobs(graph, f"{name}-bad", failed, workflow=name, status="failed")
-    selection = "failingWorkflows { workflowId runs failed failureRate baselineFailureRate baselineRuns }"
+    selection = "failingWorkflows { workflowId ended failed failureRate baselineFailureRate baselineEnded }"
     assert fleet(graph, selection)["failingWorkflows"] == [
-        {"workflowId": "new", "runs": 5, "failed": 4, "failureRate": 80, "baselineFailureRate": None,
-         "baselineRuns": 0},
-        {"workflowId": "worse", "runs": 10, "failed": 5, "failureRate": 50, "baselineFailureRate": 10,
-         "baselineRuns": 30},
+        {"workflowId": "new", "ended": 5, "failed": 4, "failureRate": 80, "baselineFailureRate": None,
+         "baselineEnded": 0},
+        {"workflowId": "worse", "ended": 10, "failed": 5, "failureRate": 50, "baselineFailureRate": 10,
+         "baselineEnded": 30},
     ]  # fmt: skip
 
 
@@ -235,13 +236,17 @@ def test_how_busy_a_robot_was_is_told_from_its_turns(graph: Graph) -> None:
     graph.sql("UPDATE monitor.events SET at = now() - interval '2 hours' WHERE robot_id = 'still'")
     graph.sql("UPDATE monitor.robots SET last_heartbeat = now()")
     query = """
-        { robots { nodes { robotId hour: busyRatio five: busyRatio(window: "PT5M") all: busyRatio(window: "P7D") } } }
+        query ($earlier: TimeWindow!) { robots { nodes { robotId hour: busyRatio five: busyRatio(window: {last: "PT5M"})
+            all: busyRatio(window: {last: "P7D"}) earlier: busyRatio(window: $earlier) } } }
     """
-    robots = {each["robotId"]: each for each in graph.ask(query).data["robots"]["nodes"]}
+    ago = [(datetime.now(UTC) - timedelta(minutes=minutes)).isoformat() for minutes in (105, 25)]
+    answer = graph.ask(query, earlier={"between": dict(zip(("from", "to"), ago, strict=True))})
+    robots = {each["robotId"]: each for each in answer.data["robots"]["nodes"]}
     assert robots["r"]["hour"] == pytest.approx(80, abs=0.5)  # 40 of 50 minutes
     assert robots["r"]["five"] == pytest.approx(100, abs=0.5)
     assert robots["r"]["all"] == pytest.approx(100 * 70 / 110, abs=0.5)
-    assert robots["still"]["hour"] == 100
+    assert robots["r"]["earlier"] == pytest.approx(75, abs=0.5)  # 60 of 80 minutes
+    assert robots["still"]["hour"] == robots["still"]["earlier"] == 100
 
 
 @pytest.fixture
@@ -258,18 +263,24 @@ def test_a_window_beyond_what_the_ledger_still_knows_is_refused(short_ledger: Gr
     eventually(lambda: short_ledger.sql("SELECT pruned FROM monitor.ledger")[0]["pruned"] >= 6)
     reply = short_ledger.ask('{ robot(robotId: "r") { busyRatio } }')
     assert reply.codes == ["BAD_USER_INPUT"]
-    assert "reaches beyond the ledger, which begins at" in reply.body["errors"][0]["message"]
+    assert "The window begins before the ledger does, which begins at" in reply.body["errors"][0]["message"]
 
 
 @pytest.mark.parametrize(
     ("selection", "limit"),
     [
-        ('fleet { robotsNeeded(deadline: "PT0S") { robots } }', "deadline must lie between PT1S and P365D"),
-        ('fleet { robotsNeeded(deadline: "P366D") { robots } }', "deadline must lie between PT1S and P365D"),
-        ("fleet { stuckJobs(first: 0) { totalCount } }", "first must lie between 1 and 100"),
+        ('fleet { robotsNeeded(deadline: {within: "PT0S"}) { robots } }', "must lie a second after now"),
+        ('fleet { robotsNeeded(deadline: {within: "P367D"}) { robots } }', "within a year (366 days)"),
+        ('fleet { robotsNeeded(deadline: {at: "2026-01-01T00:00:00Z"}) { robots } }', "must lie a second after now"),
+        ('fleet { robotsNeeded(deadline: {at: "2126-01-01T00:00:00Z"}) { robots } }', "within a year (366 days)"),
+        ("fleet { stuckJobs(first: 0) { jobId } }", "first must lie between 1 and 100"),
+        ("fleet { failingWorkflows(first: 0) { ended } }", "first must lie between 1 and 100"),
         ("fleet { pendingByWorkflow(first: 101) { depth } }", "first must lie between 1 and 100"),
-        ('robot(robotId: "r") { busyRatio(window: "P8D") }', "window must lie between PT1S and the 7 days"),
-        ('robot(robotId: "r") { busyRatio(window: "PT0S") }', "window must lie between PT1S and the 7 days"),
+        (
+            'robot(robotId: "r") { busyRatio(window: {last: "P8D"}) }',
+            "begins before the ledger does, which is kept since",
+        ),
+        ('robot(robotId: "r") { busyRatio(window: {last: "PT0S"}) }', "ends before it starts"),
     ],
 )
 def test_what_nobody_can_have_is_refused_with_its_limit(graph: Graph, selection: str, limit: str) -> None:

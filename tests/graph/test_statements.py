@@ -76,16 +76,16 @@ import pytest
         pytest.param(
             0,
             "{ fleet { pendingByEnvironment { depth } pendingByWorkflow { depth } unservablePending utilisation"
-            " stuckJobs { totalCount nodes { jobId robotId since reason } } throughput { jobsPerMinute failureRate }"
+            " stuckJobCount stuckJobs { jobId robotId since reason } throughput { jobsPerMinute failureRate }"
             " estimatedDrainSeconds drainAssumptions { reason }"
-            ' robotsNeeded(deadline: "PT1H") { robots assumptions { reason } } } }',
+            ' robotsNeeded(deadline: {within: "PT1H"}) { robots assumptions { reason } } } }',
             id="what operators ask of the fleet",
         ),
         pytest.param(1, "{ fleet { failingWorkflows { workflowId } queueDepth } }", id="failing workflows"),
         pytest.param(
             4,
             "{ robots(first: 100) { nodes { lastSeenSeconds offlineReason busyRatio"
-            ' day: busyRatio(window: "P1D") same: busyRatio(window: "PT24H") } } }',
+            ' day: busyRatio(window: {last: "P1D"}) same: busyRatio(window: {last: "PT24H"}) } } }',
             id="robots with what they were busy with",
         ),
         pytest.param(0, "{ fleet { asOf stale } analytics { asOf } __typename }", id="what needs no database"),
