@@ -42,6 +42,17 @@ class JobNow:
 
 
 @dataclass(frozen=True, slots=True)
+class OpenRow:
+    """How many jobs of a workflow wait or run in an environment, and when the first of them was created."""
+
+    environment: str
+    status: str
+    workflow_id: str
+    jobs: int
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class EndedRow:
     """How many jobs of an environment ended in one second, and how long those ran that completed or failed."""
 
@@ -69,6 +80,7 @@ class CreatedRow:
 class Snapshot:
     """All that is counted at one moment, and the numbers beyond a position that stand in it already."""
 
+    open: Sequence[OpenRow]
     jobs: Sequence[JobNow]
     ended: Sequence[EndedRow]
     created: Sequence[CreatedRow]
@@ -116,14 +128,22 @@ class HealingTier:
     successes: int
 
 
-async def snapshot(database: Database, position: Position, midnight: datetime, since: datetime, most: int) -> Snapshot:
-    """All jobs that count, as of one moment: the newest `most` that ended since `since`, and sums of the others."""
+async def snapshot(
+    database: Database, position: Position, midnight: datetime, since: datetime, *, most_open: int, most_ended: int
+) -> Snapshot:
+    """All jobs that count, as of one moment, in sums; some also one by one.
+
+    Those are the oldest `most_open` that wait, as many that run, and the newest `most_ended` that ended since `since`.
+    """
     async with database.connection() as connection, _one_moment(connection):
         heard_of = await fetch(connection, _SQL["heard_of"], _beyond(position))
-        jobs = await fetch(connection, _SQL["jobs_counted"], {"since": since, "most": most})
+        groups = await fetch(connection, _SQL["open"])
+        bounds = {"since": since, "most_open": most_open, "most_ended": most_ended}
+        jobs = await fetch(connection, _SQL["jobs_counted"], bounds)
         ended = await fetch(connection, _SQL["ended"], {"since": since})
         created = await fetch(connection, _SQL["created"], {"since": midnight})
     return Snapshot(
+        [OpenRow(*record) for record in groups],
         await asyncio.to_thread(list, map(JobNow.of, jobs)),  # there may be thousands: others go on meanwhile
         [EndedRow(*record) for record in ended],
         [CreatedRow(*record) for record in created],

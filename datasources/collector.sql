@@ -22,18 +22,26 @@ WHERE j.job_id = ANY(:job_ids::text[])
 -- The numbers that can be seen, and that a position does not cover.
 SELECT beyond.seq FROM {beyond} AS beyond
 
--- name: jobs_counted
--- The jobs that wait or run, and the newest of those that ended since `since`.
-SELECT {columns}
+-- name: open
+-- How many jobs of each workflow wait or run in each environment, and when the first of them was created.
+SELECT j.environment, j.status, j.workflow_id, count(*) AS jobs, min(j.created_at) AS since
 FROM monitor.jobs j
 WHERE j.status IN ('pending', 'claimed')
-UNION ALL (
+GROUP BY 1, 2, 3
+
+-- name: jobs_counted
+-- The oldest jobs that wait, the oldest that run, and the newest of those that ended since `since`.
+(
+    SELECT {columns} FROM monitor.jobs j WHERE j.status = 'pending' ORDER BY j.created_at, j.job_id LIMIT :most_open
+) UNION ALL (
+    SELECT {columns} FROM monitor.jobs j WHERE j.status = 'claimed' ORDER BY j.created_at, j.job_id LIMIT :most_open
+) UNION ALL (
     SELECT {columns}
     FROM monitor.jobs j
     WHERE j.status IN ('completed', 'failed', 'cancelled')
       AND coalesce(j.completed_at, 'infinity') >= :since AND coalesce(j.completed_at, 'infinity') < 'infinity'
     ORDER BY coalesce(j.completed_at, 'infinity') DESC, j.job_id DESC
-    LIMIT :most
+    LIMIT :most_ended
 )
 
 -- name: ended

@@ -113,6 +113,7 @@ def create_app(settings: Settings, dsn: str, spans: Spans | None = None) -> Fast
     )
     app.state.traffic = traffic
     app.state.streams = streams
+    app.state.live = live
     endpoint = GraphQLEndpoint(
         executor, context, StreamedAnswers(operations, traffic, admission), page_for(settings), settings
     )

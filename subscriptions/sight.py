@@ -1,7 +1,7 @@
 """What of a worker's moving things lies within a scope: the only way from a resolver to them.
 
-Transitions belong to the environment they happened in, and are shared by all. Robots are read through the scope as every
-question is, once for all who have the same: one that leaves it is as one that was deleted. The queue is what the
+Transitions belong to the environment they happened in, and are shared by all. Robots are read through the scope as
+every question is, once for all who have the same: one that leaves it is as one that was deleted. The queue is what the
 collector counts of the scope's environments.
 """
 

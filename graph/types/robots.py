@@ -180,8 +180,8 @@ class Robot(Node):
     ) -> float | None:
         now = info.context.now
         since, until = (now - _HOUR, now) if window is None else window_bounds(window, now)
-        kept = now - timedelta(days=info.context.settings.ledger_days)
-        if since < Step.HOUR.floor(kept):
+        kept = Step.HOUR.floor(now - timedelta(days=info.context.settings.ledger_days))
+        if since < kept:
             raise BadUserInput(f"The window begins before the ledger does, which is kept since {format_time(kept)}.")
         time = await info.context.loaders.robots_busy.load((robot.robot_id, (since, min(until, now))))
         if time.known_from is not None and time.known_from > since:

@@ -14,7 +14,8 @@ from datasources.queue import EnvironmentQueue
 from datasources.robots import RobotRow
 from datasources.scope import Scope
 from datasources.statuses import RobotStatus
-from subscriptions.collector.tally import Day, Ended, Jobs
+from subscriptions.collector.jobs import Jobs
+from subscriptions.collector.tally import Day, Ended
 
 _REPORT_HOLDS = timedelta(minutes=5)  # for which a reported depth outweighs our count
 

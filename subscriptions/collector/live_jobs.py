@@ -20,7 +20,7 @@ from datasources.collector import jobs_now, snapshot, totals
 from datasources.events import Position
 from datasources.postgres import Database, UpstreamError
 from datasources.robots import RobotRow
-from subscriptions.collector.tally import MOST_ENDED, WINDOW, Jobs
+from subscriptions.collector.jobs import USUAL, WINDOW, Bounds, Jobs
 from subscriptions.follower import Delivered, Follower, Missed, Trail
 from subscriptions.gauge import Gauge
 
@@ -44,7 +44,9 @@ class LiveJobs:
         follower: Callable[[], Awaitable[Follower]],
         robots: Gauge[RobotRow],
         changed: Callable[[], None] = lambda: None,
+        bounds: Bounds = USUAL,
     ) -> None:
+        self._bounds = bounds
         self._database = database
         self._find_follower = follower
         self._robots = robots
@@ -109,8 +111,15 @@ class LiveJobs:
         """Read everything anew."""
         self.sound = False
         now = datetime.now(UTC)
-        read = await snapshot(self._database, self._position, _midnight(now), now - WINDOW, MOST_ENDED)
-        self.jobs = await asyncio.to_thread(Jobs, read, now)  # thousands of them: others go on meanwhile
+        read = await snapshot(
+            self._database,
+            self._position,
+            _midnight(now),
+            now - WINDOW,
+            most_open=self._bounds.open,
+            most_ended=self._bounds.ended,
+        )
+        self.jobs = await asyncio.to_thread(Jobs, read, now, self._bounds)  # thousands of them: others go on meanwhile
         self._already = set(read.heard_of)
         self._as_of = max(self._as_of, now)
         self.sound = True
@@ -119,17 +128,28 @@ class LiveJobs:
         self.begun.set()
         self._changed()
 
+    async def renew(self) -> None:
+        """Read everything anew, when nothing else is being read."""
+        async with self._turn:
+            await self.rebuild()
+
     async def refresh(self) -> None:
         """Read the claimed jobs again, whose robot, node and progress change without a transition."""
         if self.jobs is not None and self.jobs.claimed:
             job_ids = list(self.jobs.claimed)[:_MOST_CLAIMED]
             found = await jobs_now(self._database, job_ids)
-            self.jobs.fold(dict.fromkeys(job_ids, False), found, datetime.now(UTC))
+            self.jobs.fold(dict.fromkeys(job_ids, "claimed"), found, datetime.now(UTC))
 
     async def compare(self) -> bool:
-        """Whether SQL counts the same; if not, everything is read anew. Jobs on their way to us are left out."""
+        """Whether SQL counts the same; if not, everything is read anew. Jobs on their way to us are left out.
+
+        Where there is a crowd, everything is read anew instead: it may have changed without a transition as well.
+        """
         if self.jobs is None:
             return False
+        if self.jobs.crowd:
+            await self.rebuild()
+            return True
         now = datetime.now(UTC)
         self.jobs.settle(now)
         since = (now - WINDOW).replace(microsecond=0) + timedelta(seconds=1)
@@ -160,11 +180,12 @@ class LiveJobs:
             self._position = items[-1].position
             await self.rebuild()
             return
-        named: dict[str, bool] = {}
+        named: dict[str, str | None] = {}
         for item in items:
             if isinstance(item, Delivered) and item.event.kind == "job" and item.event.seq not in self._already:
                 job_id = item.event.job_id or ""
-                named[job_id] = named.get(job_id, False) or item.event.previous_status is None
+                previous = item.event.previous_status
+                named[job_id] = previous if previous is None else named.get(job_id, previous)
         if named:
             found = await jobs_now(self._database, list(named))
             self.jobs.fold(named, found, datetime.now(UTC))
@@ -185,7 +206,8 @@ class LiveJobs:
             try:
                 async with self._turn:
                     await self.refresh()
-                    if not self.sound and loop.time() - self._rebuilt_at > _REBUILD_PAUSE:
+                    doubtful = not self.sound or (self.jobs is not None and self.jobs.thin)
+                    if doubtful and loop.time() - self._rebuilt_at > _REBUILD_PAUSE:
                         await self.rebuild()
                     elif loop.time() > due:
                         await self.compare()

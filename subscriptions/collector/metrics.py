@@ -16,9 +16,10 @@ from datasources.scope import EVERYTHING, Scope
 from datasources.settings import Settings
 from datasources.statuses import RobotStatus
 from subscriptions.collector.fleet import LiveFleet, RobotNow
+from subscriptions.collector.jobs import WINDOW
 from subscriptions.collector.live_jobs import LiveJobs
 from subscriptions.collector.recorder import Recorder
-from subscriptions.collector.tally import WINDOW, Ended
+from subscriptions.collector.tally import Ended
 from subscriptions.follower import Follower
 from subscriptions.gauge import Gauge
 
@@ -99,6 +100,11 @@ class RPAMetricsCollector(Recorder):
                 await self._begun.wait()
         except TimeoutError as error:
             raise UpstreamUnavailable("the live fleet could not be read yet") from error
+
+    async def renew(self) -> None:
+        """Read everything anew, with what was written past the ledger."""
+        await self.begun()
+        await asyncio.gather(self._robots.refresh(), self._reported.refresh(), self.live_jobs.renew())
 
     @property
     def as_of(self) -> datetime:

@@ -15,7 +15,7 @@ from math import ceil
 
 from datasources.statuses import RobotStatus
 from subscriptions.collector.fleet import LiveFleet
-from subscriptions.collector.tally import WINDOW
+from subscriptions.collector.jobs import WINDOW
 
 _WORKING = {RobotStatus.BUSY, RobotStatus.IDLE}
 

@@ -17,6 +17,7 @@ from datasources.robots import RobotRow
 from datasources.scope import EVERYTHING
 from datasources.statuses import JobStatus
 from subscriptions.collector.fleet import LiveFleet
+from subscriptions.collector.jobs import USUAL, Bounds
 from subscriptions.collector.live_jobs import LiveJobs
 from subscriptions.collector.tally import Ended
 from subscriptions.feed import Batch, Feed
@@ -93,7 +94,7 @@ class Writer:
 class Worker:
     """A follower of the ledger, and the jobs that are kept true by it."""
 
-    def __init__(self, database: Database, feed: Feed) -> None:
+    def __init__(self, database: Database, feed: Feed, bounds: Bounds) -> None:
         async def follower() -> Follower:
             return self.follower
 
@@ -101,11 +102,11 @@ class Worker:
             return {}
 
         self.follower = Follower(database, feed)
-        self.live = LiveJobs(database, follower, Gauge("robots", no_robots))
+        self.live = LiveJobs(database, follower, Gauge("robots", no_robots), bounds=bounds)
 
     @classmethod
-    async def started(cls, database: Database) -> "Worker":
-        worker = cls(database, await Feed.at_end(database))
+    async def started(cls, database: Database, bounds: Bounds = USUAL) -> "Worker":
+        worker = cls(database, await Feed.at_end(database), bounds)
         await worker.live.begin(worker.follower)
         return worker
 

@@ -14,8 +14,8 @@ from datasources.events import prune_events
 from datasources.postgres import Database
 from datasources.scope import Scope
 from subscriptions import follower as following
-from subscriptions.collector import tally
 from subscriptions.collector.fleet import LiveFleet
+from subscriptions.collector.jobs import USUAL, Bounds
 
 thorough = settings(
     max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
@@ -30,7 +30,9 @@ async def sources(connect: Callable[[], Awaitable[asyncpg.Connection]]) -> list[
 Steps = list[tuple[Any, ...]]
 
 
-async def played(database: Database, sources: list[Writer], before: Steps, steps: Steps) -> Scene:
+async def played(
+    database: Database, sources: list[Writer], before: Steps, steps: Steps, bounds: Bounds = USUAL
+) -> Scene:
     """The scene after those steps, with everything committed and heard of; some came before the workers did."""
     for writer in sources:
         await writer.end("ROLLBACK")
@@ -39,7 +41,7 @@ async def played(database: Database, sources: list[Writer], before: Steps, steps
     for step in before:
         await scene.do(step)
     await scene.do(("commit", 0))
-    scene.workers = [await Worker.started(database) for _ in range(2)]
+    scene.workers = [await Worker.started(database, bounds) for _ in range(2)]
     for step in steps:
         await scene.do(step)
     await scene.end()
@@ -59,6 +61,26 @@ async def test_after_any_reports_source_events_and_rollbacks_every_worker_says_w
         assert worker.told(at) == expected
         assert await worker.live.compare()
         assert worker.live.counts["differences"] == 0
+
+
+@given(before=past, steps=st.lists(heard, min_size=5, max_size=60), most=st.integers(0, 2))
+@thorough
+@pytest.mark.slow
+async def test_of_a_crowd_that_waits_the_number_is_right_and_since_when_as_soon_as_it_is_read_anew(
+    database: Database, sources: list[Writer], before: Steps, steps: Steps, most: int
+) -> None:
+    scene = await played(database, sources, before, steps, Bounds(open=most))
+    at = datetime.now(UTC)
+    expected = await counted(database, at)
+    for worker in scene.workers:
+        told = worker.told(at)
+        assert told | {"queues": numbers(told)} == expected | {"queues": numbers(expected)}
+        assert await worker.live.compare()
+        assert worker.told(at) == expected
+
+
+def numbers(told: dict[str, Any]) -> dict[str, tuple[int, int]]:
+    return {environment: (queue.pending, queue.active) for environment, queue in told["queues"].items()}
 
 
 @given(before=past, steps=st.lists(heard | unheard, min_size=5, max_size=60))
@@ -133,10 +155,9 @@ async def test_a_job_of_today_that_ended_long_ago_and_lives_again_makes_the_sums
 
 
 async def test_beyond_a_bound_jobs_that_ended_are_a_part_of_the_sums_sooner(
-    database: Database, sources: list[Writer], monkeypatch: pytest.MonkeyPatch
+    database: Database, sources: list[Writer]
 ) -> None:
-    monkeypatch.setattr(tally, "MOST_ENDED", 2)
-    worker = await Worker.started(database)
+    worker = await Worker.started(database, Bounds(ended=2))
     for number in range(4):
         await ended(sources, f"job-{number}", number)
         await worker.hear()
@@ -171,6 +192,26 @@ async def test_a_gap_in_the_ledger_is_bridged_by_reading_everything_anew(
         await prune_events(connection, seconds=3600, most=1, limit=100)
     await worker.hear()
     assert worker.live.counts["rebuilds"] > 1
+    assert await agrees(database, worker)
+
+
+async def test_of_a_crowd_single_jobs_are_known_as_soon_as_there_is_room(
+    database: Database, sources: list[Writer]
+) -> None:
+    await sources[0].connection.execute(
+        """INSERT INTO monitor.jobs (job_id, source, workflow_id, workflow_name, status, raw_status, created_at)
+        SELECT n, 'pgqueuer', 'w', 'W', 'pending', 'pending', now() - make_interval(secs => 100 - n)
+        FROM generate_series(1, 10) n"""
+    )
+    worker = await Worker.started(database, Bounds(open=4))
+    jobs = worker.live.jobs
+    assert jobs is not None
+    assert (sorted(jobs.pending), jobs.crowd, jobs.thin) == (["1", "2", "3", "4"], 6, False)
+    await sources[0].connection.execute(
+        "UPDATE monitor.jobs SET status = 'cancelled' WHERE job_id IN ('1', '2', '3', '9')"
+    )
+    await worker.hear()
+    assert (jobs.crowd, jobs.thin) == (5, True)
     assert await agrees(database, worker)
 
 
