@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from copy import copy
 from dataclasses import dataclass, field
@@ -74,9 +74,15 @@ class _KeptConnection(asyncpg.Connection):
     """A connection whose release costs no round trip: nothing here leaves session state behind."""
 
     on_statement: OnStatement
+    _interrupted = False
+
+    def interrupt(self) -> None:
+        """Something went wrong on it: a statement that was prepared, but not run, left a transaction open."""
+        self._interrupted = True
 
     def get_reset_query(self) -> str:
-        return ""
+        interrupted, self._interrupted = self._interrupted, False
+        return "SELECT" if interrupted else ""  # any query ends such a transaction
 
 
 class Database:
@@ -153,7 +159,8 @@ class Database:
         try:
             async with self._pool.acquire(timeout=timeout) as connection:
                 try:
-                    yield connection
+                    with _telling(cast(_KeptConnection, connection).interrupt):
+                        yield connection
                 except (TimeoutError, asyncpg.QueryCanceledError) as error:
                     raise UpstreamTimeout("a statement took longer than it may") from error
                 except asyncpg.DataError as error:
@@ -162,6 +169,15 @@ class Database:
             raise UpstreamUnavailable(f"no database connection within {timeout:g} s") from error
         except _AWAY as error:
             raise UpstreamUnavailable(f"the database is not reachable ({type(error).__name__})") from error
+
+
+@contextmanager
+def _telling(interrupt: Callable[[], None]) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        interrupt()
+        raise
 
 
 async def fetch(

@@ -11,8 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from datasources.events import prune_events
-from datasources.postgres import Database
+from datasources.postgres import Database, UnstorableValue
 from datasources.scope import Scope
+from datasources.sql import Query
 from subscriptions import follower as following
 from subscriptions.collector.fleet import LiveFleet
 from subscriptions.collector.jobs import USUAL, Bounds
@@ -232,3 +233,13 @@ async def test_the_sum_of_environments_is_what_somebody_sees_who_sees_those(
         seen = Scope(None if environments is None else frozenset(environments))
         fleet = LiveFleet(jobs, (), {}, seen, None, at=at, as_of=at, stale=False, offline_after=60)
         assert fleet.queue.pending == fleet.today.total == fleet.waiting["w"] == depth
+
+
+async def test_a_value_that_was_refused_before_leaves_no_transaction_in_the_way_of_a_snapshot(
+    database: Database, sources: list[Writer]
+) -> None:
+    worker = await Worker.started(database)
+    for value in (5, "a\0"):
+        with pytest.raises(UnstorableValue):
+            await database.fetch(Query("refused", "SELECT :value::text"), {"value": value})
+        await worker.live.rebuild()
