@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TypeVar
 
 import asyncpg
@@ -58,7 +58,9 @@ class MetricsAggregator:
     async def percentiles(self, scopes: Sequence[AnalyticsScope], measure: str = "run") -> list[Percentiles]:
         """Run times (`run`) or waiting times (`wait`) of each scope: exact where all that is asked for is little."""
         most = MOST_EXACT if scopes[0].exact else _FEW
-        found = await self._by_key("percentiles", scopes, measure=measure, most=most, fractions=FRACTIONS)
+        found = await self._by_key(
+            "percentiles", scopes, sketched=True, measure=measure, most=most, fractions=FRACTIONS
+        )
         return [await _percentiles(found[scope.key]) if scope.key in found else Percentiles() for scope in scopes]
 
     async def slowest(self, scopes: Sequence[AnalyticsScope]) -> list[list[SlowWorkflow]]:
@@ -91,7 +93,7 @@ class MetricsAggregator:
         hours = [
             AnalyticsScope(
                 Step.HOUR.floor(scope.since),
-                Step.HOUR.floor(scope.until + timedelta(hours=1) - timedelta(microseconds=1)),
+                Step.HOUR.ceiling(scope.until),
                 robot_id=scope.robot_id,
                 environment=scope.environment,
             )
@@ -109,7 +111,7 @@ class MetricsAggregator:
         """The measures of each scope, step by step from the one in which its window begins."""
         sketched = any(measure.fraction is not None for measure in measures)
         counted = await self._by_key("totals", scopes, step=step)
-        drawn = await self._by_key("sketches", scopes, step=step, measure="run") if sketched else {}
+        drawn = await self._by_key("sketches", scopes, step=step, sketched=True, measure="run") if sketched else {}
         starts = step.starts(scopes[0].since, min(scopes[0].until, self._now))
         answers = []
         for scope in scopes:
@@ -142,6 +144,7 @@ class MetricsAggregator:
         *,
         step: Step | None = None,
         crossed: bool = False,
+        sketched: bool = False,
         **parameters: object,
     ) -> Mapping[str, list[asyncpg.Record]]:
         scope = scopes[0]
@@ -150,7 +153,8 @@ class MetricsAggregator:
         if crossed or (of_workflow and of_robot) or step is Step.MINUTE:
             cover = Cover.from_jobs(scope.since, scope.until)
         else:
-            cover = Cover.of(scope.since, scope.until, self._now, days=step is not Step.HOUR, kept=self._kept)
+            hours, days = not (sketched and of_robot), step is not Step.HOUR  # no robot has sketches by the hour
+            cover = Cover.of(scope.since, scope.until, self._now, hours=hours, days=days, kept=self._kept)
         records = await self._database.fetch(
             _SQL[name],
             {

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
+from typing import Any, NamedTuple
 
 from datasources.postgres import Database
 from datasources.sql import queries
-from datasources.statuses import NodeStatus
+from datasources.statuses import NODE_STATUSES, NodeStatus
 
 MOST_AT_ONCE = 20_000  # steps of all jobs that are asked for together
 
@@ -19,8 +19,7 @@ class TooManySteps(Exception):
     """The jobs have more steps together than are read at once."""
 
 
-@dataclass(frozen=True, slots=True)
-class NodeExecutionRow:
+class NodeExecutionRow(NamedTuple):
     """One step of a job; its duration in milliseconds."""
 
     job_id: str
@@ -36,11 +35,11 @@ class NodeExecutionRow:
     retry_count: int
 
     @classmethod
-    def of(cls, record: Iterable[object]) -> NodeExecutionRow:
+    def of(cls, record: Iterable[Any]) -> NodeExecutionRow:
         """The step in a row of `executions_by_job`."""
-        node = cls(*record)  # type: ignore[arg-type]  # the columns stand in the order of the fields
-        object.__setattr__(node, "status", NodeStatus(node.status))
-        return node
+        values = list(record)  # the columns stand in the order of the fields
+        values[4] = NODE_STATUSES[values[4]]
+        return cls._make(values)
 
     @property
     def success(self) -> bool | None:

@@ -6,18 +6,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
+from typing import Any, NamedTuple
 
 from datasources.paging import Ordering, Page, PageRequest, page
 from datasources.postgres import Database
 from datasources.scope import Scope
 from datasources.sql import queries
-from datasources.statuses import JobStatus
+from datasources.statuses import JOB_STATUSES, JobStatus
 
 _SQL = queries("jobs")
 
 
-@dataclass(frozen=True, slots=True)
-class JobRow:
+class JobRow(NamedTuple):
     """One run of a workflow; durations in milliseconds, times in UTC."""
 
     job_id: str
@@ -42,11 +42,11 @@ class JobRow:
     current_node: str | None
 
     @classmethod
-    def of(cls, record: Iterable[object]) -> JobRow:
+    def of(cls, record: Iterable[Any]) -> JobRow:
         """The job in a row of the `columns` of `jobs.sql`."""
-        job = cls(*record)  # type: ignore[arg-type]  # the columns stand in the order of the fields
-        object.__setattr__(job, "status", JobStatus(job.status))
-        return job
+        values = list(record)  # the columns stand in the order of the fields
+        values[6] = JOB_STATUSES[values[6]]
+        return cls._make(values)
 
 
 class JobOrder(Enum):

@@ -6,18 +6,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
+from typing import Any, NamedTuple
 
 from datasources.jobs import containing
 from datasources.paging import Ordering, Page, PageRequest, page
 from datasources.postgres import Database
 from datasources.sql import queries
-from datasources.statuses import RobotStatus
+from datasources.statuses import ROBOT_STATUSES, RobotStatus
 
 _SQL = queries("robots")
 
 
-@dataclass(frozen=True, slots=True)
-class RobotRow:
+class RobotRow(NamedTuple):
     """A robot as it stands; `status` is offline where its heartbeats have stopped. Memory in MB."""
 
     robot_id: str
@@ -33,11 +33,11 @@ class RobotRow:
     current_job_id: str | None
 
     @classmethod
-    def of(cls, record: Iterable[object]) -> RobotRow:
+    def of(cls, record: Iterable[Any]) -> RobotRow:
         """The robot in a row of the `columns` of `robots.sql`."""
-        robot = cls(*record)  # type: ignore[arg-type]  # the columns stand in the order of the fields
-        object.__setattr__(robot, "status", RobotStatus(robot.status))
-        return robot
+        values = list(record)  # the columns stand in the order of the fields
+        values[3] = ROBOT_STATUSES[values[3]]
+        return cls._make(values)
 
     @property
     def last_sign(self) -> datetime:
@@ -54,8 +54,7 @@ class RobotToday:
     average_duration_ms: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class HeartbeatRow:
+class HeartbeatRow(NamedTuple):
     """What a robot said of itself at one moment. Memory in MB."""
 
     robot_id: str
@@ -67,11 +66,11 @@ class HeartbeatRow:
     job_id: str | None
 
     @classmethod
-    def of(cls, record: Iterable[object]) -> HeartbeatRow:
+    def of(cls, record: Iterable[Any]) -> HeartbeatRow:
         """The heartbeat in a row of `heartbeats_by_robot`."""
-        heartbeat = cls(*record)  # type: ignore[arg-type]  # the columns stand in the order of the fields
-        object.__setattr__(heartbeat, "status", RobotStatus(heartbeat.status))
-        return heartbeat
+        values = list(record)  # the columns stand in the order of the fields
+        values[2] = ROBOT_STATUSES[values[2]]
+        return cls._make(values)
 
 
 class RobotOrder(Enum):

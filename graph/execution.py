@@ -33,6 +33,7 @@ from graph.pace import RateLimited
 from graph.permissions import FORBIDDEN, UNAUTHENTICATED, permit
 from graph.plans import Plans
 from graph.requests import Request
+from graph.setwise.plans import Setwise
 from graph.variables import count_values
 
 _REFUSAL = 10_000  # what looking at a document costs that is refused: as long as an answer of that size may take
@@ -63,6 +64,7 @@ class Operation:
     document: DocumentNode
     definition: OperationDefinitionNode
     cost: int
+    setwise: Setwise
 
     @property
     def type(self) -> OperationType:
@@ -132,7 +134,7 @@ class Executor:
             count_values(request.variables or {})
             request = self._documents.resolve(request)
             plan = self._plans.of(request.query)
-            if plan.document is None or plan.errors:
+            if plan.document is None or plan.setwise is None:
                 raise Refused(_refused(plan.errors, plan.code, context))
             definition = get_operation_ast(plan.document, request.operation_name)
             if definition is None:
@@ -150,7 +152,7 @@ class Executor:
             each = "each event of this" if definition.operation is OperationType.SUBSCRIPTION else "this"
             raise Refused(_refused([_too_costly(each, cost, most)], "QUERY_TOO_COMPLEX", context))
         self._documents.remember(request)
-        return Operation(request, plan.document, definition, cost)
+        return Operation(request, plan.document, definition, cost, plan.setwise)
 
     def _most(self, kind: OperationType) -> int:
         most = self._settings.max_query_cost
@@ -165,7 +167,7 @@ class Executor:
 
     async def source(self, operation: Operation, context: Context) -> AsyncIterator[Sequence[Any]]:
         """What a subscription's root field yields, in lists; raises Refused where it cannot begin."""
-        executor = self._stream_executor(operation, context)
+        executor = self._graphql_executor(operation, context)
         if isinstance(executor, list):
             raise Refused(_answer(ExecutionResult(None, executor), context))
         source = create_source_event_stream(executor)
@@ -177,17 +179,29 @@ class Executor:
 
     async def push(self, operation: Operation, events: Sequence[object], context: Context) -> list[dict[str, Any]]:
         """The responses to a subscription for what its root field yielded at once; their fields are read together."""
-        executor = self._stream_executor(operation, context)
+        executor = self._graphql_executor(operation, context)
         if isinstance(executor, list):
             return [_answer(ExecutionResult(None, executor), context).body for _ in events]
         bodies: list[dict[str, Any]] = []
         at_once = _HEAVY_AT_ONCE if operation.cost > _LIGHT else max(len(events), 1)
         for start in range(0, len(events), at_once):
-            each = (executor.build_per_event_executor(event) for event in events[start : start + at_once])
-            bodies += await asyncio.gather(*(self._push(one, context) for one in each))
+            bodies += await self._push(operation, executor, events[start : start + at_once], context)
         return bodies
 
-    async def _push(self, executor: GraphQLExecutor[Any], context: Context) -> dict[str, Any]:
+    async def _push(
+        self, operation: Operation, executor: GraphQLExecutor[Any], events: Sequence[object], context: Context
+    ) -> list[dict[str, Any]]:
+        try:
+            async with asyncio.timeout(self._settings.operation_timeout_seconds):
+                if (found := await operation.setwise.answers(executor, context, list(events))) is not None:
+                    return [{"data": data} for data in found]
+        except TimeoutError as error:
+            return [_too_late(error, context).body for _ in events]
+        return await asyncio.gather(
+            *(self._push_one(executor.build_per_event_executor(event), context) for event in events)
+        )
+
+    async def _push_one(self, executor: GraphQLExecutor[Any], context: Context) -> dict[str, Any]:
         try:
             async with asyncio.timeout(self._settings.operation_timeout_seconds):
                 result = execute_subscription_event(executor)
@@ -195,7 +209,7 @@ class Executor:
         except TimeoutError as error:
             return _too_late(error, context).body
 
-    def _stream_executor(self, operation: Operation, context: Context) -> GraphQLExecutor[Any] | list[GraphQLError]:
+    def _graphql_executor(self, operation: Operation, context: Context) -> GraphQLExecutor[Any] | list[GraphQLError]:
         return GraphQLExecutor.build(
             self._schema,
             operation.document,
@@ -208,6 +222,11 @@ class Executor:
     async def _execute(self, operation: Operation, context: Context) -> Answer:
         try:
             async with asyncio.timeout(self._settings.operation_timeout_seconds):
+                executor = self._graphql_executor(operation, context)
+                if isinstance(executor, list):
+                    return _answer(ExecutionResult(None, executor), context)
+                if (found := await operation.setwise.answers(executor, context, [None])) is not None:
+                    return Answer({"data": found[0]}, executed=True)
                 result = execute(
                     self._schema,
                     operation.document,

@@ -27,6 +27,7 @@ from graph.presence import GONE, ClientGone, while_there
 from graph.requests import BadRequest, Request
 from graph.sse import StreamedAnswers, accepts_streams
 from graph.tags import is_known, tag_of
+from graph.types.scalars import encode
 
 _JSON = "application/json"
 _GRAPHQL = "application/graphql-response+json"
@@ -120,7 +121,7 @@ class GraphQLEndpoint:
         if not answer.executed:
             now.codes.extend(error["extensions"]["code"] for error in errors)
             status = _STATUSES.get(errors[0]["extensions"]["code"], status)
-        body = orjson.dumps(answer.body)
+        body = encode(answer.body)
         headers = {
             "Content-Type": f"{media_type}; charset=utf-8",
             "Server-Timing": f'sql;desc="{now.statements.count} statements";dur={now.statements.seconds * 1000:.1f}',

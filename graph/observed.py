@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -93,14 +93,17 @@ class ObservedExecutor(Executor):
             now.failures += work.codes
         return answer
 
-    async def _push(self, executor: GraphQLExecutor[Any], context: Context) -> dict[str, Any]:
-        node = executor.operation.name
-        name = None if node is None else node.value[:_LONGEST_NAME]
+    async def _push(
+        self, operation: Operation, executor: GraphQLExecutor[Any], events: Sequence[object], context: Context
+    ) -> list[dict[str, Any]]:
+        name = name_of(operation)
         with self._watch.work(name, "event", context.correlation_id) as work:
-            body = await super()._push(executor, context)
-            work.codes += _codes(body)
-        self._watch.metrics.event(name, work.seconds, work.codes)
-        return body
+            bodies = await super()._push(operation, executor, events, context)
+            for body in bodies:
+                work.codes += _codes(body)
+        for body in bodies:
+            self._watch.metrics.event(name, work.seconds, _codes(body))
+        return bodies
 
 
 class ObservedOperations(Operations):

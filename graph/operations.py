@@ -5,7 +5,6 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
-import orjson
 from graphql import GraphQLError, OperationType
 
 from graph.context import ContextOf
@@ -14,6 +13,7 @@ from graph.execution import Executor, Operation, Refused
 from graph.requests import Request
 from graph.shared import Sink
 from graph.streaming import Streams, SubscriptionRefused
+from graph.types.scalars import encode
 from graph.viewer import Viewer
 
 Errors = list[dict[str, Any]]
@@ -64,7 +64,7 @@ class Operations:
             return [present(GraphQLError(str(error), original_error=error), context.correlation_id)]
         if not answer.executed:
             return _errors(answer.body)
-        await sink.send(orjson.dumps(answer.body), cursor=None)
+        await sink.send(encode(answer.body), cursor=None)
         return None
 
 

@@ -7,7 +7,6 @@ from collections import Counter, deque
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-import orjson
 from graphql import GraphQLError
 
 from datasources.events import Position
@@ -16,16 +15,12 @@ from graph.context import Context
 from graph.errors import present
 from graph.execution import Executor, Operation, Refused
 from graph.subscribed import Question
+from graph.types.scalars import encode
 from subscriptions.cursor import read_cursor
 from subscriptions.follower import Trail
 from subscriptions.ledger import FromNow, LedgerUpdate
 
 _HELD = 1000  # updates held back for one subscriber
-
-
-def encode(body: dict[str, Any]) -> bytes:
-    """A response as JSON."""
-    return orjson.dumps(body)
 
 
 class Sink(Protocol):

@@ -3,39 +3,32 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from datetime import datetime
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
-from aiodataloader import DataLoader
-
-from datasources.fleet import FleetScope, fleet_queue, fleet_robots, fleet_today
+from datasources.fleet import FleetPart, FleetQueue, FleetRobots, FleetScope, FleetToday, fleet_numbers
 from datasources.postgres import Database, UnstorableValue, UpstreamUnavailable
+from graph.loaders.batching import Loader
 from subscriptions.collector import RPAMetricsCollector
 from subscriptions.collector.fleet import LiveFleet
 
-Value = TypeVar("Value")
+Value = TypeVar("Value", FleetRobots, FleetQueue, FleetToday)
 
 
 class FleetLoaders:
-    """The fleet at the moment at which it is first asked for; from Postgres, each group is read only when asked for."""
+    """The fleet at the moment at which it is first asked for; from Postgres, only what is asked for is read."""
 
     def __init__(
-        self,
-        database: Database,
-        offline_after: float,
-        midnight: datetime,
-        now: datetime,
-        collector: RPAMetricsCollector | None = None,
+        self, database: Database, offline_after: float, now: datetime, collector: RPAMetricsCollector | None = None
     ) -> None:
         self._seen = database.scope
         self._collector = collector
         self._pictures: dict[FleetScope, LiveFleet] = {}
-        self.robots = FleetGroup(
-            self, lambda live: live.robot_counts, lambda scope: fleet_robots(database, scope, offline_after)
-        )
-        self.queue = FleetGroup(self, lambda live: live.queue, lambda scope: fleet_queue(database, scope, now))
-        self.today = FleetGroup(self, lambda live: live.today, lambda scope: fleet_today(database, scope, midnight))
+        numbers = _numbers_loader(database, offline_after, now)
+        self.robots = FleetGroup[FleetRobots](self, FleetPart.ROBOTS, lambda live: live.robot_counts, numbers)
+        self.queue = FleetGroup[FleetQueue](self, FleetPart.QUEUE, lambda live: live.queue, numbers)
+        self.today = FleetGroup[FleetToday](self, FleetPart.TODAY, lambda live: live.today, numbers)
 
     def at_hand(self, scope: FleetScope) -> LiveFleet | None:
         """The fleet in memory; None before it is there."""
@@ -55,22 +48,39 @@ class FleetLoaders:
 
 
 class FleetGroup(Generic[Value]):
-    """Numbers of the fleet that are read together where they are not in memory."""
+    """A part of the fleet's numbers; where they are not in memory, all parts of a scope are one statement."""
 
     def __init__(
         self,
         fleet: FleetLoaders,
+        part: FleetPart,
         pick: Callable[[LiveFleet], Value],
-        fetch: Callable[[FleetScope], Awaitable[Value]],
+        numbers: Loader[tuple[FleetScope, FleetPart], Any],
     ) -> None:
-        async def load(scopes: list[FleetScope]) -> list[Value]:
-            return list(await asyncio.gather(*(fetch(scope) for scope in scopes)))
-
         self._fleet = fleet
-        self._pick = pick
-        self._loader: DataLoader[FleetScope, Value] = DataLoader(batch_load_fn=load)
+        self._part = part
+        self._pick: Callable[[LiveFleet], Value] = pick
+        self._numbers = numbers
 
     async def load(self, scope: FleetScope) -> Value:
         """The numbers of this part of the fleet."""
         live = self._fleet.at_hand(scope)
-        return await self._loader.load(scope) if live is None else self._pick(live)
+        return cast(Value, await self._numbers.load((scope, self._part))) if live is None else self._pick(live)
+
+
+def _numbers_loader(
+    database: Database, offline_after: float, now: datetime
+) -> Loader[tuple[FleetScope, FleetPart], Any]:
+    """Numbers by the scope and part they are of."""
+
+    async def load(keys: list[tuple[FleetScope, FleetPart]]) -> list[Any]:
+        parts: dict[FleetScope, set[FleetPart]] = {}
+        for scope, part in keys:
+            parts.setdefault(scope, set()).add(part)
+        answers = await asyncio.gather(
+            *(fleet_numbers(database, scope, asked, offline_after, now) for scope, asked in parts.items())
+        )
+        found = dict(zip(parts, answers, strict=True))
+        return [found[scope][part] for scope, part in keys]
+
+    return Loader(load)

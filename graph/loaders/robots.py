@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 
-from aiodataloader import DataLoader
-
 from datasources.busy import RobotTime, busy_by_robot
 from datasources.postgres import Database
 from datasources.robots import (
@@ -17,10 +15,10 @@ from datasources.robots import (
     robots_by_id,
     robots_today,
 )
-from graph.loaders.batching import by_group, by_key
+from graph.loaders.batching import Loader, by_group, by_key
 
 
-def robot_loader(database: Database, offline_after: float) -> DataLoader[str, RobotRow | None]:
+def robot_loader(database: Database, offline_after: float) -> Loader[str, RobotRow | None]:
     """Robots by their id."""
 
     async def fetch(robot_ids: list[str]) -> Mapping[str, RobotRow | None]:
@@ -29,7 +27,7 @@ def robot_loader(database: Database, offline_after: float) -> DataLoader[str, Ro
     return by_key(fetch, lambda: None)
 
 
-def robot_today_loader(database: Database, midnight: datetime) -> DataLoader[str, RobotToday]:
+def robot_today_loader(database: Database, midnight: datetime) -> Loader[str, RobotToday]:
     """What robots finished today, by robot id."""
 
     async def fetch(robot_ids: list[str]) -> Mapping[str, RobotToday]:
@@ -40,7 +38,7 @@ def robot_today_loader(database: Database, midnight: datetime) -> DataLoader[str
 
 def robot_busy_loader(
     database: Database, ledger_events: int
-) -> DataLoader[tuple[str, tuple[datetime, datetime]], RobotTime]:
+) -> Loader[tuple[str, tuple[datetime, datetime]], RobotTime]:
     """How busy robots were, by robot id and from when to when."""
 
     async def fetch(time: tuple[datetime, datetime], robot_ids: list[str]) -> Mapping[str, RobotTime]:
@@ -49,7 +47,7 @@ def robot_busy_loader(
     return by_group(fetch, lambda _: RobotTime())
 
 
-def heartbeats_loader(database: Database) -> DataLoader[tuple[str, int], list[HeartbeatRow]]:
+def heartbeats_loader(database: Database) -> Loader[tuple[str, int], list[HeartbeatRow]]:
     """The newest heartbeats, by robot id and number."""
 
     async def fetch(last: int, robot_ids: list[str]) -> Mapping[str, list[HeartbeatRow]]:

@@ -55,6 +55,8 @@ async def failing(fleet: FleetScope, info: Info) -> list[Failing]:
     recent = await recent_failures(
         info.context.database, fleet, since, least_ended=_LEAST_ENDED, least_failed=_LEAST_FAILED, most=_MOST
     )
+    if not recent:
+        return []
     hour = Step.HOUR.floor(since)
     scopes = [
         AnalyticsScope(hour - _PAST, hour, workflow_id=each.workflow_id, environment=fleet.environment)

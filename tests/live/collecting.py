@@ -9,7 +9,7 @@ from typing import Any
 import asyncpg
 from hypothesis import strategies as st
 
-from datasources.fleet import FleetScope, fleet_today
+from datasources.fleet import FleetPart, FleetScope, FleetToday, fleet_numbers
 from datasources.postgres import Database
 from datasources.queue import queue_by_environment
 from datasources.reports.jobs import JobReport, report_job
@@ -151,7 +151,7 @@ class Worker:
 async def counted(database: Database, at: datetime) -> dict[str, Any]:
     """The same as SQL says it."""
     midnight = at.replace(hour=0, minute=0, second=0, microsecond=0)
-    todays = {name: await fleet_today(database, FleetScope(name), midnight) for name in ENVIRONMENTS}
+    todays = {name: await today(database, name, at) for name in ENVIRONMENTS}
     async with database.connection() as connection:
         ended = {
             (name, length): Ended(*await connection.fetchrow(_ENDED, name, at, int(length.total_seconds())))
@@ -177,6 +177,13 @@ async def counted(database: Database, at: datetime) -> dict[str, Any]:
         },
         "waiting": dict(map(tuple, waiting)),
     }
+
+
+async def today(database: Database, environment: str, at: datetime) -> FleetToday:
+    numbers = await fleet_numbers(database, FleetScope(environment), [FleetPart.TODAY], 60, at)
+    found = numbers[FleetPart.TODAY]
+    assert isinstance(found, FleetToday)
+    return found
 
 
 def _rounded(seconds: float) -> float:
