@@ -51,11 +51,10 @@ class Tallies:
         self._by_kind("swept_rows", "What sweeps did, in rows.", sweeper.swept)
         self._by_kind("rate_limits", "Leases of allowances, refusals, and silences of the database.", counters["pace"])
         self._by_kind("audit_rows", "Rows of the audit log, and writes that failed.", counters["audit"])
-        self._by_kind(
-            "collected",
-            "What the live fleet's memory did, and how much it did not hold.",
-            live.collector.live_jobs.counts,
-        )
+        jobs = live.collector.live_jobs
+        self._by_kind("collected", "Transitions, rebuildings and differences of the live fleet.", jobs.counts)
+        state("collector_jobs", "Jobs known one by one.", "livemax", lambda: jobs.known)
+        state("collector_crowd", "Jobs that wait or run and are only a number.", "livemax", lambda: jobs.crowd)
         state("sockets_open", "WebSockets that are open.", "livesum", lambda: traffic.open_sockets)
         state("streams_open", "Answers over HTTP that still go on.", "livesum", lambda: traffic.open_streams)
         state("connection_operations_open", "Operations that run on them.", "livesum", lambda: traffic.open_operations)

@@ -65,6 +65,16 @@ class LiveJobs:
         self.counts: Counter[str] = Counter(rebuilds=0, differences=0, transitions=0)
 
     @property
+    def known(self) -> int:
+        """How many jobs are known one by one."""
+        return 0 if self.jobs is None else self.jobs.known
+
+    @property
+    def crowd(self) -> int:
+        """How many jobs wait or run that are no more than a number."""
+        return 0 if self.jobs is None else self.jobs.crowd
+
+    @property
     def as_of(self) -> datetime:
         """The moment up to which everything is counted that the ledger tells."""
         if self._follower is not None and self._trail is not None and self._trail.at_end and not self._folding:
