@@ -77,9 +77,15 @@ class _KeptConnection(asyncpg.Connection):
     """A connection whose release costs no round trip: nothing here leaves session state behind."""
 
     on_statement: OnStatement
+    _interrupted = False
+
+    def interrupt(self) -> None:
+        """Something went wrong on it: a statement that was prepared, but not run, left a transaction open."""
+        self._interrupted = True
 
     def get_reset_query(self) -> str:
-        return ""
+        interrupted, self._interrupted = self._interrupted, False
+        return "SELECT" if interrupted else ""  # any query ends such a transaction
 
 
 class Database:
@@ -194,9 +200,12 @@ class _Connections:
     async def one(self) -> AsyncIterator[Connection]:
         """A connection, handed on with the block."""
         connection = await self._kept() or await self._wait()
+        # Looked up before: the proxy of a connection that died on the way has nothing behind it any more.
+        interrupt = cast(_KeptConnection, connection).interrupt
         try:
             yield connection
         except BaseException:
+            interrupt()
             await self._return(connection)
             raise
         if _alive(connection) and not self._closed:

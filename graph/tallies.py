@@ -56,6 +56,10 @@ class Tallies:
         self._by_kind("rate_limits", "Leases of allowances, refusals, and silences of the database.", counters["pace"])
         self._by_kind("audit_rows", "Rows of the audit log, and writes that failed.", counters["audit"])
         self._by_kind("answers", "Questions by how their answers were shared.", counters.get("answers", Counter()))
+        jobs = live.collector.live_jobs
+        self._by_kind("collected", "Transitions, rebuildings and differences of the live fleet.", jobs.counts)
+        state("collector_jobs", "Jobs known one by one.", "livemax", lambda: jobs.known)
+        state("collector_crowd", "Jobs that wait or run and are only a number.", "livemax", lambda: jobs.crowd)
         state("sockets_open", "WebSockets that are open.", "livesum", lambda: traffic.open_sockets)
         state("streams_open", "Answers over HTTP that still go on.", "livesum", lambda: traffic.open_streams)
         state("connection_operations_open", "Operations that run on them.", "livesum", lambda: traffic.open_operations)

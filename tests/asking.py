@@ -56,6 +56,7 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "source": st.sampled_from(SOURCES),
     "capability": st.sampled_from(CAPABILITIES),
     "search": st.sampled_from(["said of j1", "said", "blue", "INTAKE", "r1", "host", "pay"]),
+    "deadline": st.sampled_from([{"within": "PT1H"}, {"within": "P400D"}]),
     "first": st.integers(1, 4),
     "last": st.integers(1, 4),
     "exact": st.booleans(),

@@ -45,6 +45,7 @@ RAN = [2100] * 601 + [3950] * 294 + [5200] * 11 + [7400] * 78 + [7800] + [12000]
 def test_the_fleet_is_told_as_in_the_documents(bare: Graph) -> None:
     bare.sql(ROBOTS)
     bare.sql(QUEUE)
+    bare.renew()
     told = bare.http.get("/api/v1/metrics/fleet").json()
     assert told == {
         "total_robots": 10,
