@@ -160,8 +160,19 @@ class Database:
         if self._connections is None:
             raise UpstreamUnavailable("the database pool is closed")
         try:
-            async with self._connections.one() as connection:
-                yield connection
+            connection = await self._connections.take()
+            try:
+                # Looked up before: the proxy of a connection that died on the way has nothing behind it any more.
+                interrupt = cast(_KeptConnection, connection).interrupt
+                try:
+                    yield connection
+                except BaseException:
+                    interrupt()
+                    raise
+            except BaseException:
+                await self._connections.give_up(connection)
+                raise
+            await self._connections.hand_back(connection)
         except (TimeoutError, asyncpg.QueryCanceledError) as error:
             raise UpstreamTimeout("a statement took longer than it may") from error
         except asyncpg.DataError as error:
@@ -191,35 +202,33 @@ class _Connections:
         try:
             async with asyncio.timeout(3):
                 while self._at_hand:
-                    await self._return(self._at_hand.pop())
+                    await self.give_up(self._at_hand.pop())
                 await self._pool.close()
         except TimeoutError:
             self._pool.terminate()
 
-    @asynccontextmanager
-    async def one(self) -> AsyncIterator[Connection]:
-        """A connection, handed on with the block."""
-        connection = await self._kept() or await self._wait()
-        # Looked up before: the proxy of a connection that died on the way has nothing behind it any more.
-        interrupt = cast(_KeptConnection, connection).interrupt
-        try:
-            yield connection
-        except BaseException:
-            interrupt()
-            await self._return(connection)
-            raise
-        if _alive(connection) and not self._closed:
-            self._hand_on(connection)
-        else:
-            await self._return(connection)
-
-    async def _kept(self) -> Connection | None:
+    async def take(self) -> Connection:
+        """A connection, to be handed back or given up."""
         while self._at_hand:
             connection = self._at_hand.pop()
             if _alive(connection):
                 return connection
-            await self._return(connection)
-        return None
+            await self.give_up(connection)
+        return await self._wait()
+
+    async def hand_back(self, connection: Connection) -> None:
+        """Let the next one have it."""
+        if _alive(connection) and not self._closed:
+            self._hand_on(connection)
+        else:
+            await self.give_up(connection)
+
+    async def give_up(self, connection: Connection) -> None:
+        """Let the pool see to it: something went wrong with it, or it is no longer needed."""
+        try:
+            await self._pool.release(connection)
+        finally:
+            self._give_up_place()
 
     async def _wait(self) -> Connection:
         try:
@@ -258,12 +267,6 @@ class _Connections:
                 return
         if connection is not None:
             self._at_hand.append(connection)
-
-    async def _return(self, connection: Connection) -> None:
-        try:
-            await self._pool.release(connection)
-        finally:
-            self._give_up_place()
 
     def _give_up_place(self) -> None:
         self._lent -= 1

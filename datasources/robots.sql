@@ -1,6 +1,6 @@
 -- name: columns
-r.robot_id, r.hostname, r.environment, {status} AS status, r.capabilities, r.cpu_percent, r.memory_mb,
-r.memory_percent, r.last_heartbeat, r.registered_at,
+r.robot_id, r.hostname, r.environment, {status} AS status, to_json(r.capabilities)::text AS capabilities_json,
+r.cpu_percent, r.memory_mb, r.memory_percent, r.last_heartbeat, r.registered_at,
 -- Of a job that nobody has told of yet there is the id that a heartbeat named; not within a scope, where who sees such
 -- ids could tell those that are taken outside by their absence.
 coalesce(

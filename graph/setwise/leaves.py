@@ -10,6 +10,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from enum import Enum
 from math import isfinite
+from operator import attrgetter
 from types import NoneType
 from typing import Any
 
@@ -27,6 +28,7 @@ from graphql import (
 from graph.setwise.shapes import Column, Unusual
 from graph.types.scalars import format_time
 
+_zone_of = attrgetter("tzinfo")
 _LARGEST = 2**31 - 1  # of an Int
 
 
@@ -74,7 +76,7 @@ def _enum(type_: GraphQLLeafType) -> tuple[type[Enum], dict[Enum, Any]] | None:
 
 
 def _in_utc(values: Column) -> bool:
-    return all(value.tzinfo is UTC for value in values)
+    return list(map(_zone_of, values)).count(UTC) == len(values)
 
 
 def _any(_values: Column) -> bool:
