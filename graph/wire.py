@@ -6,12 +6,12 @@ ever and delays the end of the process. Here whoever is done with is given a mom
 
 from __future__ import annotations
 
-import threading
 import uuid
-from asyncio import BaseTransport, TimerHandle, Transport
+from asyncio import AbstractEventLoop, BaseTransport, TimerHandle, Transport
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Any, ClassVar, cast
+from weakref import WeakKeyDictionary
 
 from starlette.types import Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -40,15 +40,21 @@ SERVED_BY: Mapping[str, Any] = {
 Now = Callable[[bytes, bytes, bytes], bool]
 
 
-class _Pass(threading.local):
-    """The sockets that were told something in this pass of the event loop, of which a thread has one."""
+class _Pass:
+    """The sockets that were told something in this pass of the event loop."""
 
     def __init__(self) -> None:
-        self.wires: list[SocketWire] = []
+        self._wires: list[SocketWire] = []
 
-    def write(self) -> None:
+    def add(self, wire: SocketWire) -> None:
+        """Have one written to when the pass is over."""
+        if not self._wires:
+            wire.loop.call_soon(self._write)
+        self._wires.append(wire)
+
+    def _write(self) -> None:
         """Write to each what it was told: one system call for a socket, however much that was."""
-        wires, self.wires = self.wires, []
+        wires, self._wires = self._wires, []
         for wire in wires:
             wire.write_frames()
 
@@ -58,7 +64,7 @@ class SocketWire(WebSocketsSansIOProtocol):
 
     # The frame made last: sockets that name an operation alike, as many clients do, are handed the same bytes.
     _made: ClassVar[tuple[bytes, bytes, bytes, bytes]] = b"", b"", b"", b""
-    _pass: ClassVar[_Pass] = _Pass()
+    _passes: ClassVar[WeakKeyDictionary[AbstractEventLoop, _Pass]] = WeakKeyDictionary()
     _frames: tuple[bytes, ...] = ()
     _size = 0
     _linger: TimerHandle | None = None
@@ -66,6 +72,7 @@ class SocketWire(WebSocketsSansIOProtocol):
     def connection_made(self, transport: BaseTransport) -> None:
         """Log no frames and no headers, not even for debugging: they hold tokens."""
         self.conn.debug = False
+        self._pass = self._passes.setdefault(self.loop, _Pass())
         super().connection_made(transport)
 
     def handle_connect(self, event: Request) -> None:
@@ -84,9 +91,7 @@ class SocketWire(WebSocketsSansIOProtocol):
             frame = b"".join((_text_header(len(head) + len(payload) + len(tail)), head, payload, tail))
             made = SocketWire._made = head, payload, tail, frame
         if not self._frames:
-            if not self._pass.wires:
-                self.loop.call_soon(self._pass.write)
-            self._pass.wires.append(self)
+            self._pass.add(self)
         self._frames += (made[3],)
         self._size += len(made[3])
         return True

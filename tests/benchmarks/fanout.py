@@ -19,8 +19,7 @@ from tests.benchmarks.processes import Server, servers
 from tests.benchmarks.publishing import DOCUMENT, Publisher, databases, distinct_documents
 
 _ROLES = {"ours": "ours", "stock": "stock_fanout", "floor": "floor_fanout"}
-_FIRST_BURST = 2  # events
-_BURST_SECONDS = 0.4  # that telling a burst takes, about
+_BURST = 4  # events
 _PROBES = 4
 _TRIES = 3
 _HEARD_SECONDS = 15.0  # until a crowd that has joined has heard of an event
@@ -105,12 +104,10 @@ def fan_out(dsn: str, cores: frozenset[int], scale: Scale, step: Callable[[str],
                 if topic is TOPICS[0]:
                     yield Idle(name, _one_more(place, topic))
             _check(places)
-            bursts = dict.fromkeys(places, _FIRST_BURST)
             for number in range(scale.rounds + 1):
                 for name, place in places.items():
                     step(f"{topic.name} {name}, " + (f"round {number}" if number else "warm-up"))
-                    told = _tell(topic, name, place, number, bursts[name], scale.seconds)
-                    bursts[name] = max(_FIRST_BURST, round(told.deliveries_per_second * _BURST_SECONDS / scale.sockets))
+                    told = _tell(topic, name, place, number, scale.seconds)
                     if number:
                         yield told
 
@@ -126,7 +123,7 @@ def telling(
         _open(place, topic)
 
         def keep_busy(seconds: float) -> None:
-            _at_limit(place, 10 * _FIRST_BURST, seconds)
+            _at_limit(place, seconds)
 
         yield place.server, keep_busy
 
@@ -185,21 +182,21 @@ def _check(places: Mapping[str, Place]) -> None:
             raise Disagreement(f"{name} tells {answers[0][-1]!r:.500}, {reference} {told[reference][0][-1]!r:.500}")
 
 
-def _at_limit(place: Place, burst: int, seconds: float) -> tuple[int, float]:
+def _at_limit(place: Place, seconds: float) -> tuple[int, float]:
     """Publish as much as is told for so long; gives how many events that was, and the seconds until all were told."""
     place.crowd.forget()
-    begun, published = time.perf_counter(), 2 * burst
-    place.publisher.publish(burst)
-    place.publisher.publish(burst)
-    while place.crowd.until(published - burst) - begun < seconds:
-        place.publisher.publish(burst)
-        published += burst
+    begun, published = time.perf_counter(), 2 * _BURST
+    place.publisher.publish(_BURST)
+    place.publisher.publish(_BURST)
+    while place.crowd.until(published - _BURST) - begun < seconds:
+        place.publisher.publish(_BURST)
+        published += _BURST
     return published, place.crowd.until(published) - begun
 
 
-def _tell(topic: Topic, name: str, place: Place, number: int, burst: int, seconds: float) -> Told:
+def _tell(topic: Topic, name: str, place: Place, number: int, seconds: float) -> Told:
     listened, cpu, first = place.crowd.report().cpu_seconds, place.server.cpu_seconds(), place.publisher.count + 1
-    published, lasted = _at_limit(place, burst, seconds)
+    published, lasted = _at_limit(place, seconds)
     cpu = settled_cpu(place.server) - cpu
     report = place.crowd.report()
     _check_all(place, first, published)

@@ -24,7 +24,7 @@ def telling(measured: Sequence[Told | Idle], sockets: int) -> list[Table]:
             "CPU us",
             "of floor",
             "stock is x",
-            "deliveries/s",
+            "1000/s",
             "p50 ms",
             "p99 ms",
             "idle kB",
@@ -38,9 +38,9 @@ def telling(measured: Sequence[Told | Idle], sockets: int) -> list[Table]:
                 _spread(rounds, lambda each: each.cpu_us_per_delivery, 1),
                 _ratio(_rounds(told, topic.name, "floor"), rounds),
                 _ratio(_rounds(told, topic.name, "stock"), rounds),
-                _spread(rounds, lambda each: each.deliveries_per_second, 0),
-                _spread(rounds, lambda each: each.p50_ms, 1),
-                _spread(rounds, lambda each: each.p99_ms, 1),
+                _spread(rounds, lambda each: each.deliveries_per_second / 1000, 1),
+                _spread(rounds, lambda each: each.p50_ms, 0),
+                _spread(rounds, lambda each: each.p99_ms, 0),
                 f"{idle[server]:.1f}" if topic is TOPICS[0] and server in idle else "-",
                 style="bold" if server == "ours" else "",
             )
@@ -62,7 +62,7 @@ def starting(starts: Sequence[Start]) -> Table:
 
 
 def _table(title: str, first: str, *columns: str) -> Table:
-    table = Table(title=title, box=None, padding=(0, 2, 0, 0), title_justify="left")
+    table = Table(title=title, box=None, padding=(0, 1, 0, 0), title_justify="left")
     table.add_column(first, no_wrap=True)
     for column in columns:
         table.add_column(column, justify="right", no_wrap=True)
