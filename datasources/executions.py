@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Any, NamedTuple
+
+from asyncpg import Record
 
 from datasources.postgres import Database
 from datasources.sql import queries
-from datasources.statuses import NodeStatus
+from datasources.statuses import NODE_STATUSES, NodeStatus
 
 MOST_AT_ONCE = 20_000  # steps of all jobs that are asked for together
 
@@ -19,8 +21,7 @@ class TooManySteps(Exception):
     """The jobs have more steps together than are read at once."""
 
 
-@dataclass(frozen=True, slots=True)
-class NodeExecutionRow:
+class NodeExecutionRow(NamedTuple):
     """One step of a job; its duration in milliseconds."""
 
     job_id: str
@@ -36,11 +37,9 @@ class NodeExecutionRow:
     retry_count: int
 
     @classmethod
-    def of(cls, record: Iterable[object]) -> NodeExecutionRow:
-        """The step in a row of `executions_by_job`."""
-        node = cls(*record)  # type: ignore[arg-type]  # the columns stand in the order of the fields
-        object.__setattr__(node, "status", NodeStatus(node.status))
-        return node
+    def of(cls, record: Record | tuple[Any, ...]) -> NodeExecutionRow:
+        """The step in a row of `executions_by_job`, whose columns stand in the order of the fields."""
+        return tuple.__new__(cls, (*record[:4], NODE_STATUSES[record[4]], *record[5:]))
 
     @property
     def success(self) -> bool | None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from enum import Enum
+from itertools import islice
 
 from datasources.postgres import Database
-from datasources.queue import queue_by_environment
 from datasources.sql import queries
 
 _SQL = queries("fleet")
@@ -47,24 +49,33 @@ class FleetToday:
     average_seconds: float | None
 
 
-async def fleet_robots(database: Database, scope: FleetScope, offline_after: float) -> FleetRobots:
-    """The robots of this part of the fleet, by state."""
-    parameters = {"environment": scope.environment, "offline_after": offline_after}
-    return FleetRobots(*(await database.fetch(_SQL["fleet_robots"], parameters))[0])
+class FleetPart(Enum):
+    """What the fleet's numbers are of."""
+
+    ROBOTS = "robots"
+    QUEUE = "queue"
+    TODAY = "today"
 
 
-async def fleet_queue(database: Database, scope: FleetScope, now: datetime) -> FleetQueue:
-    """The queue of this part of the fleet."""
-    queues = await queue_by_environment(database, scope.environment)
-    oldest = min((queue.oldest_pending_at for queue in queues if queue.oldest_pending_at), default=None)
-    return FleetQueue(
-        active=sum(queue.active for queue in queues),
-        pending=sum(queue.pending for queue in queues),
-        oldest_seconds=None if oldest is None else max(0.0, (now - oldest).total_seconds()),
-    )
-
-
-async def fleet_today(database: Database, scope: FleetScope, since: datetime) -> FleetToday:
-    """The day of this part of the fleet."""
-    parameters = {"environment": scope.environment, "since": since}
-    return FleetToday(*(await database.fetch(_SQL["fleet_today"], parameters))[0])
+async def fleet_numbers(
+    database: Database, scope: FleetScope, parts: Collection[FleetPart], offline_after: float, now: datetime
+) -> Mapping[FleetPart, FleetRobots | FleetQueue | FleetToday]:
+    """These numbers of this part of the fleet, in one statement; the day begins at midnight UTC, as `now` is."""
+    parameters = {
+        "environment": scope.environment,
+        "robots": FleetPart.ROBOTS in parts or None,
+        "offline_after": offline_after,
+        "queue": FleetPart.QUEUE in parts or None,
+        "since": now.replace(hour=0, minute=0, second=0, microsecond=0) if FleetPart.TODAY in parts else None,
+    }
+    columns = iter((await database.fetch(_SQL["fleet"], parameters))[0])
+    found: dict[FleetPart, FleetRobots | FleetQueue | FleetToday] = {}
+    if FleetPart.ROBOTS in parts:
+        found[FleetPart.ROBOTS] = FleetRobots(*islice(columns, 5))
+    if FleetPart.QUEUE in parts:
+        active, pending, oldest = islice(columns, 3)
+        waited = None if oldest is None else max(0.0, (now - oldest).total_seconds())
+        found[FleetPart.QUEUE] = FleetQueue(active, pending, waited)
+    if FleetPart.TODAY in parts:
+        found[FleetPart.TODAY] = FleetToday(*islice(columns, 2))
+    return found

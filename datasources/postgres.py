@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
@@ -27,7 +28,9 @@ Connection = asyncpg.pool.PoolConnectionProxy
 
 
 class UpstreamError(Exception):
-    """The database did not answer; nothing was changed."""
+    """The database did not answer; nothing was changed. It may know what it was asked."""
+
+    asked: object = None
 
 
 class UpstreamUnavailable(UpstreamError):
@@ -86,7 +89,7 @@ class Database:
         self._dsn = dsn
         self._settings = settings
         self._on_statement = on_statement
-        self._pool: asyncpg.Pool | None = None
+        self._connections: _Connections | None = None
         self.scope = EVERYTHING
 
     def scoped(self, scope: Scope) -> Self:
@@ -100,7 +103,7 @@ class Database:
     async def open(self) -> None:
         """Make the pool; connections are made when first needed, so a database that is down does not stop us."""
         settings = self._settings
-        self._pool = await asyncpg.create_pool(
+        pool = await asyncpg.create_pool(
             self._dsn,
             min_size=0,
             max_size=settings.pool_size,
@@ -119,24 +122,25 @@ class Database:
                 "random_page_cost": "1.1",
             },
         )
+        self._connections = _Connections(pool, settings)
 
     async def _initialize(self, connection: asyncpg.Connection) -> None:
         cast(_KeptConnection, connection).on_statement = self._on_statement
 
     async def close(self) -> None:
         """Give the connections back, or drop them where they do not come back in time."""
-        if self._pool is None:
-            return
-        pool, self._pool = self._pool, None
-        try:
-            await asyncio.wait_for(pool.close(), timeout=3)
-        except TimeoutError:
-            pool.terminate()
+        if self._connections is not None:
+            connections, self._connections = self._connections, None
+            await connections.close()
 
     async def fetch(self, query: Query, parameters: dict[str, Any] | None = None, **parts: str) -> list[asyncpg.Record]:
         """The rows of a query, as far as they lie within the scope."""
-        async with self.connection() as connection:
-            return await fetch(connection, query, parameters, self.scope, **parts)
+        try:
+            async with self.connection() as connection:
+                return await fetch(connection, query, parameters, self.scope, **parts)
+        except UpstreamError as error:
+            error.asked = query, parameters, parts
+            raise
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:
@@ -147,21 +151,121 @@ class Database:
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
         """A connection, given back with the block; what is wrong with the database becomes an UpstreamError."""
-        if self._pool is None:
+        if self._connections is None:
             raise UpstreamUnavailable("the database pool is closed")
-        timeout = self._settings.connect_timeout_seconds
         try:
-            async with self._pool.acquire(timeout=timeout) as connection:
-                try:
-                    yield connection
-                except (TimeoutError, asyncpg.QueryCanceledError) as error:
-                    raise UpstreamTimeout("a statement took longer than it may") from error
-                except asyncpg.DataError as error:
-                    raise UnstorableValue("Postgres cannot take a value: " + str(error).partition("\n")[0]) from error
-        except TimeoutError as error:
-            raise UpstreamUnavailable(f"no database connection within {timeout:g} s") from error
+            async with self._connections.one() as connection:
+                yield connection
+        except (TimeoutError, asyncpg.QueryCanceledError) as error:
+            raise UpstreamTimeout("a statement took longer than it may") from error
+        except asyncpg.DataError as error:
+            raise UnstorableValue("Postgres cannot take a value: " + str(error).partition("\n")[0]) from error
         except _AWAY as error:
             raise UpstreamUnavailable(f"the database is not reachable ({type(error).__name__})") from error
+
+
+class _Connections:
+    """The connections of a pool, lent by turns to all that read through it, whatever their scope.
+
+    Those at hand pass from one to the next: to take one of the pool and give it back costs two tasks, more than a row.
+    """
+
+    def __init__(self, pool: asyncpg.Pool, settings: Settings) -> None:
+        self._pool = pool
+        self._most = settings.pool_size
+        self._timeout = settings.connect_timeout_seconds
+        self._closed = False
+        self._at_hand: list[Connection] = []
+        self._waiting: deque[asyncio.Future[Connection | None]] = deque()
+        self._lent = 0  # by the pool, at hand or in use
+
+    async def close(self) -> None:
+        """Give them back, or drop them where they do not come back in time."""
+        self._closed = True
+        try:
+            async with asyncio.timeout(3):
+                while self._at_hand:
+                    await self._return(self._at_hand.pop())
+                await self._pool.close()
+        except TimeoutError:
+            self._pool.terminate()
+
+    @asynccontextmanager
+    async def one(self) -> AsyncIterator[Connection]:
+        """A connection, handed on with the block."""
+        connection = await self._kept() or await self._wait()
+        try:
+            yield connection
+        except BaseException:
+            await self._return(connection)
+            raise
+        if _alive(connection) and not self._closed:
+            self._hand_on(connection)
+        else:
+            await self._return(connection)
+
+    async def _kept(self) -> Connection | None:
+        while self._at_hand:
+            connection = self._at_hand.pop()
+            if _alive(connection):
+                return connection
+            await self._return(connection)
+        return None
+
+    async def _wait(self) -> Connection:
+        try:
+            async with asyncio.timeout(self._timeout):
+                while self._lent >= self._most:  # again, where somebody else was faster than who was told of a place
+                    if (handed_on := await self._in_turn()) is not None:
+                        return handed_on
+                return await self._lend()
+        except TimeoutError as error:
+            raise UpstreamUnavailable(f"no database connection within {self._timeout:g} s") from error
+
+    async def _lend(self) -> Connection:
+        self._lent += 1
+        try:
+            return await self._pool.acquire()
+        except BaseException:
+            self._give_up_place()
+            raise
+
+    async def _in_turn(self) -> Connection | None:
+        """A connection that somebody is done with; None where the pool has one again."""
+        turn: asyncio.Future[Connection | None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(turn)
+        try:
+            return await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled():
+                self._hand_on(turn.result())
+            raise
+
+    def _hand_on(self, connection: Connection | None) -> None:
+        while self._waiting:
+            turn = self._waiting.popleft()
+            if not turn.done():
+                turn.set_result(connection)
+                return
+        if connection is not None:
+            self._at_hand.append(connection)
+
+    async def _return(self, connection: Connection) -> None:
+        try:
+            await self._pool.release(connection)
+        finally:
+            self._give_up_place()
+
+    def _give_up_place(self) -> None:
+        self._lent -= 1
+        self._hand_on(None)
+
+
+def _alive(connection: Connection) -> bool:
+    try:
+        return not connection.is_closed()
+    except asyncpg.InterfaceError:  # lost, and the pool knows
+        return False
 
 
 async def fetch(

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
+from typing import Any, NamedTuple
+
+from asyncpg import Record
 
 from datasources.jobs import containing
 from datasources.paging import Ordering, Page, PageRequest, page
 from datasources.postgres import Database
 from datasources.sql import queries
-from datasources.statuses import RobotStatus
+from datasources.statuses import ROBOT_STATUSES, RobotStatus
 
 _SQL = queries("robots")
 
 
-@dataclass(frozen=True, slots=True)
-class RobotRow:
+class RobotRow(NamedTuple):
     """A robot as it stands; `status` is offline where its heartbeats have stopped. Memory in MB."""
 
     robot_id: str
@@ -33,11 +35,9 @@ class RobotRow:
     current_job_id: str | None
 
     @classmethod
-    def of(cls, record: Iterable[object]) -> RobotRow:
-        """The robot in a row of the `columns` of `robots.sql`."""
-        robot = cls(*record)  # type: ignore[arg-type]  # the columns stand in the order of the fields
-        object.__setattr__(robot, "status", RobotStatus(robot.status))
-        return robot
+    def of(cls, record: Record | tuple[Any, ...]) -> RobotRow:
+        """The robot in a row of the `columns` of `robots.sql`, which stand in the order of the fields."""
+        return tuple.__new__(cls, (*record[:3], ROBOT_STATUSES[record[3]], *record[4:]))
 
     @property
     def last_sign(self) -> datetime:
@@ -54,8 +54,7 @@ class RobotToday:
     average_duration_ms: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class HeartbeatRow:
+class HeartbeatRow(NamedTuple):
     """What a robot said of itself at one moment. Memory in MB."""
 
     robot_id: str
@@ -67,11 +66,9 @@ class HeartbeatRow:
     job_id: str | None
 
     @classmethod
-    def of(cls, record: Iterable[object]) -> HeartbeatRow:
-        """The heartbeat in a row of `heartbeats_by_robot`."""
-        heartbeat = cls(*record)  # type: ignore[arg-type]  # the columns stand in the order of the fields
-        object.__setattr__(heartbeat, "status", RobotStatus(heartbeat.status))
-        return heartbeat
+    def of(cls, record: Record | tuple[Any, ...]) -> HeartbeatRow:
+        """The heartbeat in a row of `heartbeats_by_robot`, whose columns stand in the order of the fields."""
+        return tuple.__new__(cls, (*record[:2], ROBOT_STATUSES[record[2]], *record[3:]))
 
 
 class RobotOrder(Enum):
@@ -140,7 +137,7 @@ async def robots_count(database: Database, criteria: RobotCriteria, offline_afte
 async def robots_by_id(database: Database, robot_ids: Sequence[str], offline_after: float) -> Mapping[str, RobotRow]:
     """The robots with these ids; an unknown id is missing."""
     records = await database.fetch(_SQL["robots_by_id"], {"robot_ids": list(robot_ids), "offline_after": offline_after})
-    return {record["robot_id"]: RobotRow.of(record) for record in records}
+    return {record[0]: RobotRow.of(record) for record in records}
 
 
 async def robots_all(database: Database, offline_after: float) -> list[RobotRow]:

@@ -39,3 +39,8 @@ class NodeStatus(StrEnum):
 
 
 _TERMINAL_JOBS = frozenset({JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.CANCELLED})
+
+# To look a word up is ten times as fast as to call the enum with it, and pages hold a hundred.
+ROBOT_STATUSES = {status.value: status for status in RobotStatus}
+JOB_STATUSES = {status.value: status for status in JobStatus}
+NODE_STATUSES = {status.value: status for status in NodeStatus}

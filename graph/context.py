@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 
 import strawberry
 
-from datasources.postgres import Database
+from datasources.failed import FailedDatabase
+from datasources.postgres import Database, UpstreamError
 from datasources.settings import Settings
 from graph.loaders import Loaders
 from graph.pace import Pace, payer
@@ -53,6 +54,10 @@ class Context:
         self.cost = cost
         if self.pace is not None:
             await self.pace.spend(payer(self.viewer), cost)
+
+    def after(self, error: UpstreamError) -> None:
+        """Go on with new loaders and a database that fails again as it did, without being asked for it again."""
+        self.database, self._loaders = FailedDatabase(self.database, error), None
 
     def fresh(self) -> Context:
         """The same with a new moment and new loaders."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,14 +15,16 @@ from graphql import GraphQLSchema, OperationType
 
 from datasources.postgres import StatementLog, statement_log
 from datasources.settings import Settings
+from graph.answers import Answer
 from graph.context import Context, ContextOf
 from graph.documents import Documents
 from graph.exchanges import Exchange, OnRefusal, current
-from graph.execution import Answer, Executor, Operation, Refused
+from graph.execution import Executor, Operation, Refused
 from graph.metrics import Metrics
 from graph.operations import Errors, Operations
 from graph.requests import Request
 from graph.shared import Sink
+from graph.sharing import SharedAnswers
 from graph.spans import Spans
 from graph.streaming import Streams
 from graph.viewer import Viewer
@@ -72,8 +74,15 @@ class Watch:
 class ObservedExecutor(Executor):
     """An executor that is watched."""
 
-    def __init__(self, schema: GraphQLSchema, settings: Settings, documents: Documents, watch: Watch) -> None:
-        super().__init__(schema, settings, documents)
+    def __init__(
+        self,
+        schema: GraphQLSchema,
+        settings: Settings,
+        documents: Documents,
+        watch: Watch,
+        shared: SharedAnswers | None = None,
+    ) -> None:
+        super().__init__(schema, settings, documents, shared)
         self._watch = watch
 
     async def _execute(self, operation: Operation, context: Context) -> Answer:
@@ -85,7 +94,7 @@ class ObservedExecutor(Executor):
         with _statements(now) as statements, self._watch.work(name, kind, context.correlation_id) as work:
             answer = await super()._execute(operation, context)
             if answer.executed:
-                work.codes += _codes(answer.body)
+                work.codes += [error["extensions"]["code"] for error in answer.errors]
         self._watch.metrics.operation(name, kind, work.seconds, work.codes)
         for keys in statements.batches:
             self._watch.metrics.batch(keys)
@@ -93,14 +102,17 @@ class ObservedExecutor(Executor):
             now.failures += work.codes
         return answer
 
-    async def _push(self, executor: GraphQLExecutor[Any], context: Context) -> dict[str, Any]:
-        node = executor.operation.name
-        name = None if node is None else node.value[:_LONGEST_NAME]
+    async def _push(
+        self, operation: Operation, executor: GraphQLExecutor[Any], events: Sequence[object], context: Context
+    ) -> list[dict[str, Any]]:
+        name = name_of(operation)
         with self._watch.work(name, "event", context.correlation_id) as work:
-            body = await super()._push(executor, context)
-            work.codes += _codes(body)
-        self._watch.metrics.event(name, work.seconds, work.codes)
-        return body
+            bodies = await super()._push(operation, executor, events, context)
+            for body in bodies:
+                work.codes += _codes(body)
+        for body in bodies:
+            self._watch.metrics.event(name, work.seconds, _codes(body))
+        return bodies
 
 
 class ObservedOperations(Operations):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
-import orjson
 from graphql import GraphQLError, OperationType
 
 from graph.context import ContextOf
@@ -64,7 +63,7 @@ class Operations:
             return [present(GraphQLError(str(error), original_error=error), context.correlation_id)]
         if not answer.executed:
             return _errors(answer.body)
-        await sink.send(orjson.dumps(answer.body), cursor=None)
+        await sink.send(answer.encoded, cursor=None)
         return None
 
 

@@ -16,6 +16,7 @@ from graphql.validation import OverlappingFieldsCanBeMergedRule, ValidationConte
 
 from datasources.settings import Settings
 from graph.judgement import Judge, Judgement, TooComplex
+from graph.setwise.planner import Setwise
 from graph.types.roles import required_roles
 
 _LONGEST_DOCUMENT = 100_000  # characters; values belong into variables
@@ -23,6 +24,7 @@ _MOST_COMMENTS = 1000
 _MOST_ERRORS = 10  # for each the validation may look through all names of the schema
 _COMPARISONS = 20_000  # of fields that may have to be merged
 _CACHED_CHARACTERS = 200_000  # of documents; a parsed one takes some 300 bytes for each of them
+_CHARACTERS_A_FIELD = 2  # of those that are kept; a document whose fragments stand for more is executed field by field
 _NAMES = {None: "nesting", "code points": "characters"}
 _ABORTED = "Validation aborted."  # what the rule says when it loses its patience
 _LIMITS = re.compile(r"(?:contains|has) more than (\d+) (tokens|comments|code points)|(nested too deeply)")
@@ -36,6 +38,7 @@ class Plan:
     errors: list[GraphQLError]
     code: str = "GRAPHQL_VALIDATION_FAILED"
     judgements: Mapping[str | None, Judgement] = field(default_factory=dict)
+    setwise: Setwise | None = None
 
 
 class _FewComparisons(OverlappingFieldsCanBeMergedRule):
@@ -106,7 +109,8 @@ class Plans:
         if errors and errors[-1].message == _ABORTED:
             message = "Too many fields would have to be compared with each other: ask for each once, or under aliases."
             return _too_complex(message, limit="comparisons", allowance=_COMPARISONS)
-        return Plan(document, errors, judgements=judgements)
+        setwise = None if errors else Setwise(document, len(text) // _CHARACTERS_A_FIELD)
+        return Plan(document, errors, judgements=judgements, setwise=setwise)
 
 
 def _too_complex(message: str, **extensions: Any) -> Plan:

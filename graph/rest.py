@@ -33,6 +33,7 @@ from graph.requests import Request
 from graph.resources import RESOURCES, BadParameter, Parameter, Resource
 from graph.tags import is_known, tag_of
 from graph.types.paging import MOST
+from graph.types.scalars import encode
 
 _log = logging.getLogger("graph")
 
@@ -244,7 +245,7 @@ def _in_lower_case(found: Any) -> Any:
 
 
 def _answered(found: _Found, now: Exchange, request: HttpRequest) -> Response:
-    body = orjson.dumps(found.body)
+    body = encode(found.body)
     timing = f'sql;desc="{now.statements.count} statements";dur={now.statements.seconds * 1000:.1f}'
     tag = tag_of(body, orjson.dumps(found.headers))
     headers = {**found.headers, "ETag": tag, "Cache-Control": "private, no-cache", "Server-Timing": timing}

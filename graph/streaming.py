@@ -18,8 +18,9 @@ from datasources.events import Position
 from graph.context import Context, Moments
 from graph.errors import present
 from graph.execution import Executor, Operation, Refused
-from graph.shared import SharedStream, Sink, Subscriber, encode
+from graph.shared import SharedStream, Sink, Subscriber
 from graph.subscribed import Question
+from graph.types.scalars import encode
 from subscriptions.cursor import BadCursor, write_cursor
 from subscriptions.follower import Follower
 from subscriptions.ledger import AtOnce, Between, LedgerUpdate, Part, start_behind

@@ -55,6 +55,7 @@ class Tallies:
         self._by_kind("swept_rows", "What sweeps did, in rows.", sweeper.swept)
         self._by_kind("rate_limits", "Leases of allowances, refusals, and silences of the database.", counters["pace"])
         self._by_kind("audit_rows", "Rows of the audit log, and writes that failed.", counters["audit"])
+        self._by_kind("answers", "Questions by how their answers were shared.", counters.get("answers", Counter()))
         state("sockets_open", "WebSockets that are open.", "livesum", lambda: traffic.open_sockets)
         state("streams_open", "Answers over HTTP that still go on.", "livesum", lambda: traffic.open_streams)
         state("connection_operations_open", "Operations that run on them.", "livesum", lambda: traffic.open_operations)

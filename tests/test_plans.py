@@ -13,7 +13,7 @@ import pytest
 from explained import ExplainingDatabase
 
 from datasources.executions import executions_by_job
-from datasources.fleet import FleetScope, fleet_queue, fleet_today
+from datasources.fleet import FleetPart, FleetScope, fleet_numbers
 from datasources.jobs import (
     JobCriteria,
     JobOrder,
@@ -281,9 +281,9 @@ async def test_jobs_steps_and_heartbeats_are_read_by_their_keys(database):
 
 
 async def test_the_fleet_reads_the_jobs_that_are_alive_and_those_of_today(database):
-    queue = await fleet_queue(database, FleetScope(None), NOW)
+    [queue] = (await fleet_numbers(database, FleetScope(None), [FleetPart.QUEUE], 60, NOW)).values()
     assert database.plan.read == queue.active + queue.pending
-    today = await fleet_today(database, FleetScope(None), NOW - timedelta(hours=6))
+    [today] = (await fleet_numbers(database, FleetScope(None), [FleetPart.TODAY], 60, NOW)).values()
     assert not database.plan.full_scans
     assert database.plan.read == today.total
 

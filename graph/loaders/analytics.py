@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Hashable, Sequence
+from asyncio import Future
+from collections import Counter
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Sequence
 from datetime import datetime
 from typing import NamedTuple, TypeVar
-
-from aiodataloader import DataLoader
 
 from datasources.analytics import MOST_EXACT, MetricsAggregator
 from datasources.measures import Measure, Percentiles, Point
 from datasources.windows import AnalyticsScope, Step
 from graph.errors import BadUserInput
+from graph.loaders.batching import Loader
 
 Key = TypeVar("Key", bound=Hashable)
 Value = TypeVar("Value")
@@ -31,10 +32,10 @@ class AnalyticsLoaders:
 
     def __init__(self, aggregator: MetricsAggregator) -> None:
         self.totals = _by_shape(aggregator.totals)
-        self.runs: DataLoader[AnalyticsScope, Percentiles] = _by_shape(
+        self.runs: Loader[AnalyticsScope, Percentiles] = _by_shape(
             lambda scopes: _percentiles(aggregator, scopes, "run")
         )
-        self.waits: DataLoader[AnalyticsScope, Percentiles] = _by_shape(
+        self.waits: Loader[AnalyticsScope, Percentiles] = _by_shape(
             lambda scopes: _percentiles(aggregator, scopes, "wait")
         )
         self.slowest = _by_shape(aggregator.slowest)
@@ -46,14 +47,42 @@ class AnalyticsLoaders:
         self.first_job = _first_job(aggregator)
 
 
+class _Once(Loader[Key, Value]):
+    """A loader that asks for each key once: several fields are made of the same numbers, at different times."""
+
+    def __init__(self, read: Callable[[list[Key]], Awaitable[Sequence[Value]]]) -> None:
+        super().__init__(read)
+        self._answers: dict[Key, Future[Value]] = {}
+        self._waiting: Counter[Key] = Counter()
+
+    def load(self, key: Key) -> Future[Value]:
+        """The value of a key, which goes on being read for others where one gives up."""
+        answer = self._answers.get(key)
+        if answer is None or answer.cancelled():
+            answer = self._answers[key] = super().load(key)
+        shared = asyncio.shield(answer)
+        self._waiting[key] += 1
+        shared.add_done_callback(lambda _: self._leave(key))
+        return shared
+
+    def load_many(self, keys: Iterable[Key]) -> Future[list[Value]]:
+        """The values of these keys, in their order."""
+        return asyncio.gather(*map(self.load, keys))
+
+    def _leave(self, key: Key) -> None:
+        self._waiting[key] -= 1
+        if not self._waiting[key]:
+            self._answers[key].cancel()
+
+
 def _batched(
     fetch: Callable[[list[Key]], Awaitable[Sequence[Value | BadUserInput]]], shape: Callable[[Key], Hashable]
-) -> DataLoader[Key, Value]:
+) -> Loader[Key, Value]:
     """A loader whose keys of one shape are answered by one statement; what is refused is raised."""
 
     async def load(keys: list[Key]) -> list[Value | BadUserInput]:
         groups: dict[Hashable, list[Key]] = {}
-        for key in keys:
+        for key in dict.fromkeys(keys):
             groups.setdefault(shape(key), []).append(key)
         answers = await asyncio.gather(*(fetch(group) for group in groups.values()))
         found = {
@@ -63,12 +92,12 @@ def _batched(
         }
         return [found[key] for key in keys]
 
-    return DataLoader(batch_load_fn=load)  # type: ignore[arg-type]  # an exception rejects its key
+    return _Once(load)  # type: ignore[arg-type]  # an exception is of its key alone
 
 
 def _by_shape(
     fetch: Callable[[list[AnalyticsScope]], Awaitable[Sequence[Value | BadUserInput]]],
-) -> DataLoader[AnalyticsScope, Value]:
+) -> Loader[AnalyticsScope, Value]:
     return _batched(fetch, lambda scope: scope.shape)
 
 
@@ -96,14 +125,14 @@ def _inexact(percentiles: Percentiles) -> BadUserInput:
     )
 
 
-def _series(aggregator: MetricsAggregator) -> DataLoader[SeriesKey, list[Point]]:
+def _series(aggregator: MetricsAggregator) -> Loader[SeriesKey, list[Point]]:
     def fetch(keys: list[SeriesKey]) -> Awaitable[list[list[Point]]]:
         return aggregator.series([key.scope for key in keys], keys[0].step, keys[0].measures)
 
     return _batched(fetch, lambda key: key._replace(scope=key.scope.shape))
 
 
-def _first_job(aggregator: MetricsAggregator) -> DataLoader[str, datetime | None]:
+def _first_job(aggregator: MetricsAggregator) -> Loader[str, datetime | None]:
     async def fetch(keys: list[str]) -> list[datetime | None]:
         return [await aggregator.first_job()] * len(keys)
 

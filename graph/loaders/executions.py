@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from aiodataloader import DataLoader
-
 from datasources.executions import MOST_AT_ONCE, NodeExecutionRow, TooManySteps, executions_by_job
 from datasources.postgres import Database
 from graph.errors import ClientError
-from graph.loaders.batching import by_group
+from graph.loaders.batching import Loader, by_group
 
 
-def executions_loader(database: Database) -> DataLoader[tuple[str, tuple[int, int]], list[NodeExecutionRow]]:
+def executions_loader(database: Database) -> Loader[tuple[str, tuple[int, int]], list[NodeExecutionRow]]:
     """The steps of a job, by job id and (most, after which position)."""
 
     async def fetch(part: tuple[int, int], job_ids: list[str]) -> Mapping[str, list[NodeExecutionRow]]:

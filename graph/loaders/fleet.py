@@ -1,31 +1,27 @@
-"""The fleet's numbers by scope."""
+"""The fleet's numbers by scope: all that are asked of one scope are one statement."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from datetime import datetime
-from typing import TypeVar
+from typing import Any
 
-from aiodataloader import DataLoader
-
-from datasources.fleet import FleetScope, fleet_queue, fleet_robots, fleet_today
+from datasources.fleet import FleetPart, FleetScope, fleet_numbers
 from datasources.postgres import Database
-
-Value = TypeVar("Value")
-
-
-class FleetLoaders:
-    """Each group of the fleet's numbers is read only when one of them is asked for."""
-
-    def __init__(self, database: Database, offline_after: float, midnight: datetime, now: datetime) -> None:
-        self.robots = _by_scope(lambda scope: fleet_robots(database, scope, offline_after))
-        self.queue = _by_scope(lambda scope: fleet_queue(database, scope, now))
-        self.today = _by_scope(lambda scope: fleet_today(database, scope, midnight))
+from graph.loaders.batching import Loader
 
 
-def _by_scope(fetch: Callable[[FleetScope], Awaitable[Value]]) -> DataLoader[FleetScope, Value]:
-    async def load(scopes: list[FleetScope]) -> list[Value]:
-        return list(await asyncio.gather(*(fetch(scope) for scope in scopes)))
+def fleet_loader(database: Database, offline_after: float, now: datetime) -> Loader[tuple[FleetScope, FleetPart], Any]:
+    """Numbers by the scope and part they are of."""
 
-    return DataLoader(batch_load_fn=load)
+    async def load(keys: list[tuple[FleetScope, FleetPart]]) -> list[Any]:
+        parts: dict[FleetScope, set[FleetPart]] = {}
+        for scope, part in keys:
+            parts.setdefault(scope, set()).add(part)
+        answers = await asyncio.gather(
+            *(fleet_numbers(database, scope, asked, offline_after, now) for scope, asked in parts.items())
+        )
+        found = dict(zip(parts, answers, strict=True))
+        return [found[scope][part] for scope, part in keys]
+
+    return Loader(load)

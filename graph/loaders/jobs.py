@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from aiodataloader import DataLoader
-
 from datasources.jobs import JobCriteria, JobOrder, JobParent, JobRow, jobs_by_id, jobs_counts, jobs_pages
 from datasources.paging import Page, PageRequest
 from datasources.postgres import Database
-from graph.loaders.batching import by_group, by_key
+from graph.loaders.batching import Loader, by_group, by_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +28,7 @@ class JobPageOf:
     request: PageRequest
 
 
-def job_loader(database: Database) -> DataLoader[str, JobRow | None]:
+def job_loader(database: Database) -> Loader[str, JobRow | None]:
     """Jobs by their id."""
 
     async def fetch(job_ids: list[str]) -> Mapping[str, JobRow | None]:
@@ -39,7 +37,7 @@ def job_loader(database: Database) -> DataLoader[str, JobRow | None]:
     return by_key(fetch, lambda: None)
 
 
-def job_pages_loader(database: Database) -> DataLoader[tuple[str, JobPageOf], Page[JobRow]]:
+def job_pages_loader(database: Database) -> Loader[tuple[str, JobPageOf], Page[JobRow]]:
     """The same page of the jobs of every robot or workflow that is asked."""
 
     async def fetch(of: JobPageOf, ids: list[str]) -> Mapping[str, Page[JobRow]]:
@@ -48,7 +46,7 @@ def job_pages_loader(database: Database) -> DataLoader[tuple[str, JobPageOf], Pa
     return by_group(fetch, lambda _: Page((), has_next=False, has_previous=False))
 
 
-def job_counts_loader(database: Database) -> DataLoader[tuple[str, JobsOf], int]:
+def job_counts_loader(database: Database) -> Loader[tuple[str, JobsOf], int]:
     """How many jobs every robot or workflow has that is asked."""
 
     async def fetch(of: JobsOf, ids: list[str]) -> Mapping[str, int]:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 
-from aiodataloader import DataLoader
-
 from datasources.postgres import Database
 from datasources.robots import (
     HeartbeatRow,
@@ -16,10 +14,10 @@ from datasources.robots import (
     robots_by_id,
     robots_today,
 )
-from graph.loaders.batching import by_group, by_key
+from graph.loaders.batching import Loader, by_group, by_key
 
 
-def robot_loader(database: Database, offline_after: float) -> DataLoader[str, RobotRow | None]:
+def robot_loader(database: Database, offline_after: float) -> Loader[str, RobotRow | None]:
     """Robots by their id."""
 
     async def fetch(robot_ids: list[str]) -> Mapping[str, RobotRow | None]:
@@ -28,7 +26,7 @@ def robot_loader(database: Database, offline_after: float) -> DataLoader[str, Ro
     return by_key(fetch, lambda: None)
 
 
-def robot_today_loader(database: Database, midnight: datetime) -> DataLoader[str, RobotToday]:
+def robot_today_loader(database: Database, midnight: datetime) -> Loader[str, RobotToday]:
     """What robots finished today, by robot id."""
 
     async def fetch(robot_ids: list[str]) -> Mapping[str, RobotToday]:
@@ -37,7 +35,7 @@ def robot_today_loader(database: Database, midnight: datetime) -> DataLoader[str
     return by_key(fetch, RobotToday)
 
 
-def heartbeats_loader(database: Database) -> DataLoader[tuple[str, int], list[HeartbeatRow]]:
+def heartbeats_loader(database: Database) -> Loader[tuple[str, int], list[HeartbeatRow]]:
     """The newest heartbeats, by robot id and number."""
 
     async def fetch(last: int, robot_ids: list[str]) -> Mapping[str, list[HeartbeatRow]]:

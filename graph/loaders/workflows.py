@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from aiodataloader import DataLoader
-
 from datasources.postgres import Database
 from datasources.workflows import WorkflowRow, workflows_by_id
-from graph.loaders.batching import by_key
+from graph.loaders.batching import Loader, by_key
 
 
-def workflow_loader(database: Database) -> DataLoader[str, WorkflowRow | None]:
+def workflow_loader(database: Database) -> Loader[str, WorkflowRow | None]:
     """Workflows by their id."""
 
     async def fetch(workflow_ids: list[str]) -> Mapping[str, WorkflowRow | None]:

@@ -11,6 +11,7 @@ from datasources.paging import Key, Page
 from graph.context import Info
 from graph.loaders.jobs import JobPageOf, JobsOf
 from graph.types.jobs import Job, JobFilter, JobFilterArgument, JobOrderArgument
+from graph.types.loaded import loaded
 from graph.types.paging import After, Before, Connection, ConnectionOf, Count, First, Last, page_request
 from graph.types.roles import requires
 from graph.viewer import Role
@@ -20,17 +21,18 @@ from graph.viewer import Role
 class JobQueries:
     """Jobs from the root."""
 
-    @strawberry.field(
+    @loaded(
+        Job | None,
+        lambda loaders: loaders.jobs,
         directives=requires(Role.VIEWER),
-        graphql_type=Job | None,
         description="The job with this id; null if there is none.",
     )
     @staticmethod
-    async def job(
-        info: Info,
+    def job(
+        _query: strawberry.Parent[None],
         job_id: Annotated[strawberry.ID, strawberry.argument(description="The job's id in its source.")],
-    ) -> JobRow | None:
-        return await info.context.loaders.jobs.load(job_id)
+    ) -> str:
+        return job_id
 
     @strawberry.field(
         directives=requires(Role.VIEWER),

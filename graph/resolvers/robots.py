@@ -7,8 +7,9 @@ from typing import Annotated
 import strawberry
 
 from datasources.paging import Key
-from datasources.robots import RobotCriteria, RobotOrder, RobotRow, robots_count, robots_page
+from datasources.robots import RobotCriteria, RobotOrder, robots_count, robots_page
 from graph.context import Info
+from graph.types.loaded import loaded
 from graph.types.paging import After, Before, Connection, ConnectionOf, First, Last, page_request
 from graph.types.robots import Robot, RobotFilter
 from graph.types.roles import requires
@@ -19,16 +20,18 @@ from graph.viewer import Role
 class RobotQueries:
     """Robots from the root."""
 
-    @strawberry.field(
+    @loaded(
+        Robot | None,
+        lambda loaders: loaders.robots,
         directives=requires(Role.VIEWER),
-        graphql_type=Robot | None,
         description="The robot with this id; null if there is none.",
     )
     @staticmethod
-    async def robot(
-        info: Info, robot_id: Annotated[strawberry.ID, strawberry.argument(description="The robot's id.")]
-    ) -> RobotRow | None:
-        return await info.context.loaders.robots.load(robot_id)
+    def robot(
+        _query: strawberry.Parent[None],
+        robot_id: Annotated[strawberry.ID, strawberry.argument(description="The robot's id.")],
+    ) -> str:
+        return robot_id
 
     @strawberry.field(
         directives=requires(Role.VIEWER),

@@ -7,8 +7,9 @@ from typing import Annotated
 import strawberry
 
 from datasources.paging import Key
-from datasources.workflows import BY_ID, WorkflowRow, workflows_count, workflows_page
+from datasources.workflows import BY_ID, workflows_count, workflows_page
 from graph.context import Info
+from graph.types.loaded import loaded
 from graph.types.paging import After, Connection, ConnectionOf, First, page_request, search_text
 from graph.types.roles import requires
 from graph.types.workflows import Workflow
@@ -19,17 +20,18 @@ from graph.viewer import Role
 class WorkflowQueries:
     """Workflows from the root."""
 
-    @strawberry.field(
+    @loaded(
+        Workflow | None,
+        lambda loaders: loaders.workflows,
         directives=requires(Role.VIEWER),
-        graphql_type=Workflow | None,
         description="The workflow with this id; null if no job ran it.",
     )
     @staticmethod
-    async def workflow(
-        info: Info,
+    def workflow(
+        _query: strawberry.Parent[None],
         workflow_id: Annotated[strawberry.ID, strawberry.argument(description="The workflow's id.")],
-    ) -> WorkflowRow | None:
-        return await info.context.loaders.workflows.load(workflow_id)
+    ) -> str:
+        return workflow_id
 
     @strawberry.field(
         directives=requires(Role.VIEWER),

@@ -7,10 +7,9 @@ from datetime import datetime
 import strawberry
 
 from datasources.activity import ActivityRow, ActivityType
-from datasources.jobs import JobRow
-from datasources.robots import RobotRow
 from graph.context import Info
 from graph.types.jobs import Job
+from graph.types.loaded import loaded
 from graph.types.robots import Robot
 from graph.types.scalars import described_enum
 from graph.types.updates import ActivityKind
@@ -90,15 +89,15 @@ class Activity:
             return f"{by} in {job.duration_ms:.0f} ms"
         return by
 
-    @strawberry.field(graphql_type=Job | None, description="The job as it stands now; null for robots.")
+    @loaded(Job | None, lambda loaders: loaders.jobs, description="The job as it stands now; null for robots.")
     @staticmethod
-    async def job(activity: strawberry.Parent[ActivityRow], info: Info) -> JobRow | None:
-        return None if activity.job_id is None else await info.context.loaders.jobs.load(activity.job_id)
+    def job(activity: strawberry.Parent[ActivityRow]) -> str | None:
+        return activity.job_id
 
-    @strawberry.field(graphql_type=Robot | None, description="The robot as it stands now; null if none.")
+    @loaded(Robot | None, lambda loaders: loaders.robots, description="The robot as it stands now; null if none.")
     @staticmethod
-    async def robot(activity: strawberry.Parent[ActivityRow], info: Info) -> RobotRow | None:
-        return None if activity.robot_id is None else await info.context.loaders.robots.load(activity.robot_id)
+    def robot(activity: strawberry.Parent[ActivityRow]) -> str | None:
+        return activity.robot_id
 
 
 async def _name(activity: ActivityRow, info: Info) -> str:

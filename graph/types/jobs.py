@@ -7,14 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import strawberry
 
-from datasources.executions import NodeExecutionRow
 from datasources.jobs import JobCriteria, JobOrder, JobRow
-from datasources.robots import RobotRow
 from datasources.statuses import JobStatus
 from datasources.workflows import WorkflowRow
-from graph.context import Info
 from graph.errors import BadUserInput
 from graph.types.executions import NodeExecution
+from graph.types.loaded import loaded
 from graph.types.node import Node
 from graph.types.paging import search_text
 from graph.types.scalars import described_enum
@@ -82,37 +80,39 @@ class Job(Node):
         """Whether a root is a job's."""
         return isinstance(value, JobRow)
 
-    @strawberry.field(
-        graphql_type=Annotated["Robot", strawberry.lazy("graph.types.robots")] | None,
+    @loaded(
+        Annotated["Robot", strawberry.lazy("graph.types.robots")] | None,
+        lambda loaders: loaders.robots,
         description="The robot that runs or ran it; null if none has, or it never registered.",
     )
     @staticmethod
-    async def robot(job: strawberry.Parent[JobRow], info: Info) -> RobotRow | None:
-        return None if job.robot_id is None else await info.context.loaders.robots.load(job.robot_id)
+    def robot(job: strawberry.Parent[JobRow]) -> str | None:
+        return job.robot_id
 
-    @strawberry.field(
-        graphql_type=Annotated["Workflow", strawberry.lazy("graph.types.workflows")],
+    @loaded(
+        Annotated["Workflow", strawberry.lazy("graph.types.workflows")],
+        lambda loaders: loaders.workflows,
+        value=lambda job, known: known or WorkflowRow(job.workflow_id, job.workflow_name, job.created_at),
         description="The workflow it runs.",
     )
     @staticmethod
-    async def workflow(job: strawberry.Parent[JobRow], info: Info) -> WorkflowRow:
-        known = await info.context.loaders.workflows.load(job.workflow_id)
-        return known or WorkflowRow(job.workflow_id, job.workflow_name, job.created_at)
+    def workflow(job: strawberry.Parent[JobRow]) -> str:
+        return job.workflow_id
 
-    @strawberry.field(
-        graphql_type=list[NodeExecution],
+    @loaded(
+        list[NodeExecution],
+        lambda loaders: loaders.executions,
         description="Its steps in their order: the first `first` (1..1000) after the position `after`.",
     )
     @staticmethod
-    async def node_executions(
+    def node_executions(
         job: strawberry.Parent[JobRow],
-        info: Info,
         first: Annotated[int, strawberry.argument(description="How many steps, 1 to 1000.")] = MOST_STEPS,
         after: Annotated[int, strawberry.argument(description="Only steps behind this position.")] = -1,
-    ) -> list[NodeExecutionRow]:
+    ) -> tuple[str, tuple[int, int]]:
         if not 1 <= first <= MOST_STEPS:
             raise BadUserInput(f"first must lie between 1 and {MOST_STEPS}, not {first}.")
-        return await info.context.loaders.executions.load((job.job_id, (first, after)))
+        return job.job_id, (first, after)
 
 
 @strawberry.input(description="A span of time that includes its start and excludes its end; either may be left open.")

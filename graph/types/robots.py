@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 import strawberry
 
-from datasources.jobs import JobOrder, JobParent, JobRow
-from datasources.robots import HeartbeatRow, RobotCriteria, RobotOrder, RobotRow
+from datasources.jobs import JobOrder, JobParent
+from datasources.robots import RobotCriteria, RobotOrder, RobotRow
 from datasources.statuses import RobotStatus
 from datasources.windows import AnalyticsScope
 from graph.context import Info
@@ -16,6 +16,7 @@ from graph.errors import BadUserInput
 from graph.resolvers.jobs import jobs_of
 from graph.types.analytics import Analytics
 from graph.types.jobs import Job, JobFilterArgument, JobOrderArgument
+from graph.types.loaded import loaded
 from graph.types.node import Node
 from graph.types.paging import After, Before, Connection, ConnectionOf, First, Last, search_text
 from graph.types.scalars import described_enum
@@ -86,29 +87,45 @@ class Robot(Node):
         """Whether a root is a robot's."""
         return isinstance(value, RobotRow)
 
-    @strawberry.field(graphql_type=Job | None, description="The job it runs; null if none, or not known here.")
-    @staticmethod
-    async def current_job(robot: strawberry.Parent[RobotRow], info: Info) -> JobRow | None:
-        return None if robot.current_job_id is None else await info.context.loaders.jobs.load(robot.current_job_id)
-
-    @strawberry.field(description="Jobs it completed since midnight UTC.")
-    @staticmethod
-    async def jobs_completed_today(robot: strawberry.Parent[RobotRow], info: Info) -> int:
-        return (await info.context.loaders.robots_today.load(robot.robot_id)).completed
-
-    @strawberry.field(description="Jobs that failed on it since midnight UTC.")
-    @staticmethod
-    async def jobs_failed_today(robot: strawberry.Parent[RobotRow], info: Info) -> int:
-        return (await info.context.loaders.robots_today.load(robot.robot_id)).failed
-
-    @strawberry.field(
-        description="Average run of the jobs that completed or failed on it since midnight UTC, in seconds; "
-        "null if there are none."
+    @loaded(
+        Job | None,
+        lambda loaders: loaders.jobs,
+        description="The job it runs; null if none, or not known here.",
     )
     @staticmethod
-    async def average_job_duration_seconds(robot: strawberry.Parent[RobotRow], info: Info) -> float | None:
-        average = (await info.context.loaders.robots_today.load(robot.robot_id)).average_duration_ms
-        return None if average is None else average / 1000
+    def current_job(robot: strawberry.Parent[RobotRow]) -> str | None:
+        return robot.current_job_id
+
+    @loaded(
+        int,
+        lambda loaders: loaders.robots_today,
+        value=lambda _, today: today.completed,
+        description="Jobs it completed since midnight UTC.",
+    )
+    @staticmethod
+    def jobs_completed_today(robot: strawberry.Parent[RobotRow]) -> str:
+        return robot.robot_id
+
+    @loaded(
+        int,
+        lambda loaders: loaders.robots_today,
+        value=lambda _, today: today.failed,
+        description="Jobs that failed on it since midnight UTC.",
+    )
+    @staticmethod
+    def jobs_failed_today(robot: strawberry.Parent[RobotRow]) -> str:
+        return robot.robot_id
+
+    @loaded(
+        float | None,
+        lambda loaders: loaders.robots_today,
+        value=lambda _, today: None if today.average_duration_ms is None else today.average_duration_ms / 1000,
+        description="Average run of the jobs that completed or failed on it since midnight UTC, in seconds; "
+        "null if there are none.",
+    )
+    @staticmethod
+    def average_job_duration_seconds(robot: strawberry.Parent[RobotRow]) -> str:
+        return robot.robot_id
 
     @strawberry.field(graphql_type=Connection[Job], description="The jobs it ran or runs, a page at a time.")
     @staticmethod
@@ -124,16 +141,19 @@ class Robot(Node):
     ) -> ConnectionOf:
         return await jobs_of(info, JobParent.ROBOT, robot.robot_id, first, after, last, before, filter, order_by)
 
-    @strawberry.field(graphql_type=list[RobotHeartbeat], description="Its newest heartbeats (1..1000), newest first.")
+    @loaded(
+        list[RobotHeartbeat],
+        lambda loaders: loaders.heartbeats,
+        description="Its newest heartbeats (1..1000), newest first.",
+    )
     @staticmethod
-    async def heartbeats(
+    def heartbeats(
         robot: strawberry.Parent[RobotRow],
-        info: Info,
         last: Annotated[int, strawberry.argument(description="How many, 1 to 1000.")] = 60,
-    ) -> list[HeartbeatRow]:
+    ) -> tuple[str, int]:
         if not 1 <= last <= MOST_HEARTBEATS:
             raise BadUserInput(f"last must lie between 1 and {MOST_HEARTBEATS}, not {last}.")
-        return await info.context.loaders.heartbeats.load((robot.robot_id, last))
+        return robot.robot_id, last
 
     @strawberry.field(graphql_type=Analytics, description="How the jobs it ran went over a window of time.")
     @staticmethod

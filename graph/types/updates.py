@@ -10,12 +10,11 @@ import strawberry
 
 from datasources.events import EventRow
 from datasources.executions import NodeExecutionRow
-from datasources.jobs import JobRow
-from datasources.robots import RobotRow
 from datasources.statuses import JobStatus, NodeStatus
 from graph.context import Info
 from graph.types.executions import NodeExecution
 from graph.types.jobs import Job
+from graph.types.loaded import loaded
 from graph.types.robots import Robot
 from graph.types.scalars import described_enum
 from subscriptions.follower import Missed
@@ -119,12 +118,10 @@ class JobUpdate(_LedgerUpdate):
     def timestamp(update: strawberry.Parent[LedgerUpdate]) -> datetime | None:
         return update.event.at if update.event else None
 
-    @strawberry.field(graphql_type=Job | None, description="The job as it stands now; null on a gap.")
+    @loaded(Job | None, lambda loaders: loaders.jobs, description="The job as it stands now; null on a gap.")
     @staticmethod
-    async def job(update: strawberry.Parent[LedgerUpdate], info: Info) -> JobRow | None:
-        if update.event is None or update.event.job_id is None:
-            return None
-        return await info.context.loaders.jobs.load(update.event.job_id)
+    def job(update: strawberry.Parent[LedgerUpdate]) -> str | None:
+        return update.event.job_id if update.event else None
 
 
 @strawberry.type(description="A step of a job changed its status, or stands so when the subscription begins.")
@@ -183,11 +180,11 @@ class NodeExecutionUpdate:
         steps = await info.context.loaders.executions.load((event.job_id, (1, event.position - 1)))
         return steps[0] if steps and steps[0].position == event.position else None
 
-    @strawberry.field(graphql_type=Job | None, description="The job as it stands now; null on a gap.")
+    @loaded(Job | None, lambda loaders: loaders.jobs, description="The job as it stands now; null on a gap.")
     @staticmethod
-    async def job(update: strawberry.Parent[LedgerUpdate | StepAtOnce], info: Info) -> JobRow | None:
+    def job(update: strawberry.Parent[LedgerUpdate | StepAtOnce]) -> str | None:
         told = _step_or_event(update)
-        return await info.context.loaders.jobs.load(told.job_id) if told and told.job_id else None
+        return told.job_id or None if told else None
 
 
 def _step_or_event(update: LedgerUpdate | StepAtOnce) -> EventRow | NodeExecutionRow | None:
@@ -233,16 +230,12 @@ class ActivityEvent(_LedgerUpdate):
     def robot_id(update: strawberry.Parent[LedgerUpdate]) -> strawberry.ID | None:
         return strawberry.ID(update.event.robot_id) if update.event and update.event.robot_id else None
 
-    @strawberry.field(graphql_type=Job | None, description="The job as it stands now; null for robots.")
+    @loaded(Job | None, lambda loaders: loaders.jobs, description="The job as it stands now; null for robots.")
     @staticmethod
-    async def job(update: strawberry.Parent[LedgerUpdate], info: Info) -> JobRow | None:
-        if update.event is None or update.event.job_id is None:
-            return None
-        return await info.context.loaders.jobs.load(update.event.job_id)
+    def job(update: strawberry.Parent[LedgerUpdate]) -> str | None:
+        return update.event.job_id if update.event else None
 
-    @strawberry.field(graphql_type=Robot | None, description="The robot as it stands now; null if none.")
+    @loaded(Robot | None, lambda loaders: loaders.robots, description="The robot as it stands now; null if none.")
     @staticmethod
-    async def robot(update: strawberry.Parent[LedgerUpdate], info: Info) -> RobotRow | None:
-        if update.event is None or update.event.robot_id is None:
-            return None
-        return await info.context.loaders.robots.load(update.event.robot_id)
+    def robot(update: strawberry.Parent[LedgerUpdate]) -> str | None:
+        return update.event.robot_id if update.event else None

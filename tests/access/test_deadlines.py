@@ -91,6 +91,25 @@ def test_the_sql_of_an_http_client_that_went_away_ends(graph, path):
         until_waiting(graph, 0)
 
 
+@pytest.mark.parametrize(
+    "asked",
+    [
+        "jobsCompletedToday jobsFailedToday",
+        "jobsCompletedToday currentJob { jobId }",
+        "analytics { totalJobs } jobsFailedToday",
+    ],
+)
+def test_what_was_asked_at_one_time_ends_together(dsn, asked):
+    with serving(dsn, statement_timeout_seconds=60, operation_timeout_seconds=1) as graph:
+        graph.sql(
+            "INSERT INTO monitor.robots (robot_id, hostname, status, environment, registered_at, reported_job_id)"
+            " SELECT 'robot-' || n, 'h', 'idle', 'production', now(), 'job-1' FROM generate_series(1, 3) n"
+        )
+        with locked(graph, "monitor.jobs"):
+            assert graph.ask(f"{{ robots {{ nodes {{ {asked} }} }} }}").codes[0] == "UPSTREAM_TIMEOUT"
+            until_waiting(graph, 0)
+
+
 @pytest.mark.parametrize("ending", ["complete", "close"])
 def test_the_sql_of_an_operation_that_a_socket_gives_up_ends(graph, ending):
     with (

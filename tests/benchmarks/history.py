@@ -91,12 +91,13 @@ def histories(server: str, sizes: list[int], show: Callable[[SeedProgress], None
         for history in found:
             for _ in range(_WARM_UP):
                 history.ask()
-            history.backends = asyncio.run(_backends(history.dsn))
+            history.backends = asyncio.run(backends(history.dsn))
             history.forget()
         yield found
 
 
-async def _backends(dsn: str) -> list[psutil.Process]:
+async def backends(dsn: str) -> list[psutil.Process]:
+    """The database's processes that work for its clients."""
     connection = await asyncpg.connect(dsn, timeout=10)
     try:
         rows = await connection.fetch(

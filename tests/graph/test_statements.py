@@ -71,12 +71,12 @@ import pytest
         ),
         pytest.param(1, "{ fleet { activeJobs queueDepth oldestPendingSeconds } }", id="fleet queue"),
         pytest.param(
-            3,
+            1,
             "{ fleet { totalRobots queueDepth totalJobsToday averageJobDurationSeconds } }",
             id="fleet in three groups",
         ),
         pytest.param(
-            3,
+            2,
             '{ fleet { totalRobots } same: fleet { idleRobots } staging: fleet(environment: "staging")'
             " { totalRobots queueDepth } }",
             id="fleets of two environments",
