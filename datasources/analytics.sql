@@ -1,14 +1,53 @@
 -- name: spanned
 -- Rollups of the window's whole hours and days.
+{placed}
+  AND {folded}
+
+-- name: placed
 r.dimension = :dimension AND r.grain = span.grain AND r.bucket >= span.start AND r.bucket < span.stop
   AND r.key = ANY(:keys::text[])                                                            --? keys
   AND r.environment = :environment                                                          --? environment
 
+-- name: folded
+-- A day of a source that is in a gap is read from its jobs instead.
+NOT EXISTS (SELECT FROM {gaps} WHERE gap.source = r.source AND gap.day = date_trunc('day', r.bucket, 'UTC'))
+
+-- name: gaps
+monitor.rollup_gaps gap /* unscoped: a day is or is not folded for everybody */
+
 -- name: spans
 unnest(:span_grains::text[], :span_starts::timestamptz[], :span_ends::timestamptz[]) AS span (grain, start, stop)
 
--- name: edges
-unnest(:edge_starts::timestamptz[], :edge_ends::timestamptz[]) AS edge (start, stop)
+-- name: drawn
+-- The same spans for sketches, of which some are taken away again.
+unnest(:drawn_grains::text[], :drawn_starts::timestamptz[], :drawn_ends::timestamptz[], :drawn_signs::integer[])
+    AS span (grain, start, stop, sign)
+
+-- name: noted
+-- What has changed since the rollups of this window were folded.
+monitor.rollup_deltas c
+WHERE EXISTS (SELECT FROM {spans} WHERE c.at >= span.start AND c.at < span.stop)
+  AND NOT EXISTS (SELECT FROM {gaps} WHERE gap.source = c.source AND gap.day = date_trunc('day', c.at, 'UTC'))
+{meant}
+
+-- name: unfolded
+-- Jobs of broken hours at the window's ends, and of days within it that are not folded. The offset keeps the planner from
+-- beginning with the jobs, of which it expects to need many.
+(
+    SELECT edge.start, edge.stop, NULL AS source
+    FROM unnest(:edge_starts::timestamptz[], :edge_ends::timestamptz[]) AS edge (start, stop)
+    UNION ALL
+    SELECT greatest(day.start, span.start), least(day.start + interval '24 hours', span.stop), day.source
+    FROM {spans}
+    JOIN (SELECT DISTINCT gap.source, gap.day AS start FROM {gaps}) day
+      ON day.start < span.stop AND day.start > span.start - interval '24 hours'
+) part
+CROSS JOIN LATERAL (
+    SELECT c.* FROM monitor.jobs c
+    WHERE c.created_at >= part.start AND c.created_at < part.stop AND c.source = coalesce(part.source, c.source)
+{meant}
+    OFFSET 0
+) c
 
 -- name: meant
   AND c.workflow_id = ANY(:workflow_ids::text[])                                            --? workflow_ids
@@ -18,18 +57,16 @@ unnest(:edge_starts::timestamptz[], :edge_ends::timestamptz[]) AS edge (start, s
 CASE :dimension WHEN 'workflow' THEN c.workflow_id WHEN 'robot' THEN c.robot_id ELSE '' END
 
 -- name: loose
--- Ended jobs that no rollup of this window holds: what is not folded yet, and broken hours at the window's ends.
+-- Ended jobs that no rollup of this window holds.
 SELECT {key} AS key, c.at, c.sign, c.workflow_id, c.workflow_name, c.status, c.subject AS error_type, c.queue_wait_ms,
        CASE WHEN c.status <> 'cancelled' THEN c.duration_ms END AS duration_ms
-FROM monitor.rollup_deltas c
-WHERE c.kind = 'job' AND EXISTS (SELECT FROM {spans} WHERE c.at >= span.start AND c.at < span.stop)
-{meant}
+FROM {noted}
+  AND c.kind = 'job'
 UNION ALL
 SELECT {key}, c.created_at, 1, c.workflow_id, c.workflow_name, c.status, c.error_type, c.queue_wait_ms,
        CASE WHEN c.status <> 'cancelled' THEN c.duration_ms END
-FROM {edges} JOIN monitor.jobs c ON c.created_at >= edge.start AND c.created_at < edge.stop
+FROM {unfolded}
 WHERE c.status IN ('completed', 'failed', 'cancelled')
-{meant}
 
 -- name: totals
 -- How the jobs created in the window, or in each step of it, went.
@@ -81,13 +118,13 @@ WHERE l.value IS NOT NULL
 
 -- name: pieces
 -- The window's sketches as they lie there. They are added by who asks: Postgres would make a row of every bin for that.
-SELECT r.key, r.bins, r.counts,
+SELECT r.key, r.bins, r.counts, span.sign,
        date_trunc(:step, r.bucket, 'UTC') AS start                                          --? step
        NULL::timestamptz AS start                                                           --? !step
-FROM {spans} JOIN monitor.rollup_sketches r ON r.measure = :measure AND
+FROM {drawn} JOIN monitor.rollup_sketches r ON r.measure = :measure AND
 {spanned}
 UNION ALL
-SELECT b.key, array_agg(b.bin), array_agg(b.count), b.start
+SELECT b.key, array_agg(b.bin), array_agg(b.count), 1, b.start
 FROM (
     SELECT m.key, monitor.sketch_bin(m.value) AS bin, sum(m.sign)::integer AS count,
            date_trunc(:step, m.at, 'UTC') AS start                                          --? step
@@ -106,7 +143,7 @@ GROUP BY b.key, b.start
 -- name: percentiles
 -- Pieces of each key's sketch, and what the jobs themselves say where all of them are few enough to be read, the
 -- smallest first.
-SELECT e.key, p.bins, p.counts, e.total, e.read, e.values
+SELECT e.key, p.bins, p.counts, p.sign, p.start, e.total, e.read, e.values
 FROM (
     SELECT s.*, jobs.*
     FROM (
@@ -138,6 +175,7 @@ FROM (
         ) l
         WHERE l.value IS NOT NULL
     ) jobs ON s.few
+    OFFSET 0  -- or the jobs are read once for each piece
 ) e
 JOIN (
 {pieces}
@@ -155,7 +193,7 @@ FROM (
             SELECT CASE :dimension WHEN 'fleet' THEN '' ELSE r.key END AS key, r.key AS workflow_id,
                    r.name AS workflow_name, r.run_ms, r.runs
             FROM {spans} JOIN monitor.rollups r ON r.dimension = 'workflow' AND r.grain = span.grain
-              AND r.bucket >= span.start AND r.bucket < span.stop
+              AND r.bucket >= span.start AND r.bucket < span.stop AND {folded}
               AND r.key = ANY(:keys::text[])                                                --? keys
               AND r.environment = :environment                                              --? environment
             UNION ALL
@@ -203,15 +241,12 @@ FROM (
 {spanned}
     UNION ALL
     SELECT {key}, c.subject, c.sign, CASE WHEN c.success THEN c.sign ELSE 0 END
-    FROM monitor.rollup_deltas c
-    WHERE c.kind = 'healing' AND EXISTS (SELECT FROM {spans} WHERE c.at >= span.start AND c.at < span.stop)
-{meant}
+    FROM {noted}
+      AND c.kind = 'healing'
     UNION ALL
     SELECT {key}, h.tier, 1, CASE WHEN h.success THEN 1 ELSE 0 END
-    FROM {edges} JOIN monitor.jobs c ON c.created_at >= edge.start AND c.created_at < edge.stop
+    FROM {unfolded}
     JOIN monitor.healing_events h ON h.job_id = c.job_id
-    WHERE TRUE
-{meant}
 ) t
 GROUP BY t.key, t.tier HAVING sum(t.attempts) > 0
 ORDER BY t.key, t.tier
@@ -222,6 +257,7 @@ WITH piece AS MATERIALIZED (
     SELECT CASE :dimension WHEN 'fleet' THEN '' ELSE r.workflow_id END AS key, r.workflow_id, r.node_id, r.node_type,
            r.ended, r.failed, r.runs, r.run_ms, r.bins, r.counts
     FROM {spans} JOIN monitor.rollup_nodes r ON r.grain = span.grain AND r.bucket >= span.start AND r.bucket < span.stop
+      AND {folded}
       AND r.workflow_id = ANY(:keys::text[])                                                --? keys
       AND r.environment = :environment                                                      --? environment
     UNION ALL
@@ -232,15 +268,13 @@ WITH piece AS MATERIALIZED (
     FROM (
         SELECT {key} AS key, c.sign, c.workflow_id, c.subject AS node_id, c.subject_type AS node_type, c.status,
                c.duration_ms
-        FROM monitor.rollup_deltas c
-        WHERE c.kind = 'node' AND EXISTS (SELECT FROM {spans} WHERE c.at >= span.start AND c.at < span.stop)
-{meant}
+        FROM {noted}
+          AND c.kind = 'node'
         UNION ALL
         SELECT {key}, 1, c.workflow_id, n.node_id, n.node_type, n.status, n.duration_ms
-        FROM {edges} JOIN monitor.jobs c ON c.created_at >= edge.start AND c.created_at < edge.stop
+        FROM {unfolded}
         JOIN monitor.node_executions n ON n.job_id = c.job_id
         WHERE n.status <> 'running'
-{meant}
     ) l
 ), node AS (
     SELECT p.key, p.workflow_id, p.node_id, p.node_type, sum(p.ended)::bigint AS ended, sum(p.failed)::bigint AS failed,
@@ -277,7 +311,7 @@ ORDER BY n.key, n.place
 SELECT t.key, t.status, sum(t.seconds)::float8 AS seconds
 FROM (
     SELECT r.key, r.status, r.seconds FROM {spans} JOIN monitor.rollup_robots r ON
-{spanned}
+{placed}
     UNION ALL
     SELECT CASE :dimension WHEN 'robot' THEN s.robot_id ELSE '' END, s.status,
            extract(epoch FROM least(s.until, :until) - greatest(s.at, :since))

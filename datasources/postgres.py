@@ -77,9 +77,15 @@ class _KeptConnection(asyncpg.Connection):
     """A connection whose release costs no round trip: nothing here leaves session state behind."""
 
     on_statement: OnStatement
+    _interrupted = False
+
+    def interrupt(self) -> None:
+        """Something went wrong on it: a statement that was prepared, but not run, left a transaction open."""
+        self._interrupted = True
 
     def get_reset_query(self) -> str:
-        return ""
+        interrupted, self._interrupted = self._interrupted, False
+        return "SELECT" if interrupted else ""  # any query ends such a transaction
 
 
 class Database:
@@ -156,7 +162,13 @@ class Database:
         try:
             connection = await self._connections.take()
             try:
-                yield connection
+                # Looked up before: the proxy of a connection that died on the way has nothing behind it any more.
+                interrupt = cast(_KeptConnection, connection).interrupt
+                try:
+                    yield connection
+                except BaseException:
+                    interrupt()
+                    raise
             except BaseException:
                 await self._connections.give_up(connection)
                 raise

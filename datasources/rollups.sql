@@ -10,9 +10,10 @@ set_config('enable_sort', 'off', true)
 -- Wait until no worker is folding, and keep all from it until the transaction ends.
 SELECT pg_advisory_xact_lock(hashtext('casare-monitor fold')), {hashing}
 
--- name: backlog
--- How much is not folded yet.
-SELECT count(*) AS deltas FROM monitor.rollup_deltas d
+-- name: unfolded
+-- How much is not folded yet: changes, and whole days of sources.
+SELECT (SELECT count(*) FROM monitor.rollup_deltas d) AS changes,
+       (SELECT count(*) FROM (SELECT DISTINCT g.source, g.day FROM monitor.rollup_gaps g) gap) AS days
 
 -- name: oldest
 -- The changes that have waited for longest; they are gone with the transaction that folds them.
@@ -20,25 +21,52 @@ DELETE FROM monitor.rollup_deltas d
 WHERE d.seq <= (SELECT max(old.seq) FROM (SELECT o.seq FROM monitor.rollup_deltas o ORDER BY o.seq LIMIT :limit) old)
 RETURNING d.*
 
--- name: seeded
--- What a seed wrote of a span of time: its ended jobs, their steps and healings.
+-- name: next_gap
+-- The latest day of a source that is not folded, for that is asked for most; such a day may hold some hundred thousand jobs, and is folded in
+-- one go.
+SELECT g.source, g.day AS start, g.day + interval '24 hours' AS stop,
+       set_config('statement_timeout', :milliseconds, true), set_config('work_mem', '64MB', true)
+FROM monitor.rollup_gaps g ORDER BY g.day DESC, g.source LIMIT 1
+
+-- name: clear_gap
+-- Take the day of a source out of the rollups. Nobody but who folds writes there, and only one does.
+WITH gone AS (
+    DELETE FROM monitor.rollups r
+    WHERE r.dimension IN ('fleet', 'workflow', 'robot') AND r.grain IN ('hour', 'day')
+      AND r.bucket >= :start AND r.bucket < :stop AND r.source = :source
+    RETURNING r.dimension, r.key, r.grain, r.bucket, r.environment, r.source
+), sketches AS (
+    DELETE FROM monitor.rollup_sketches s USING gone g
+    WHERE s.measure IN ('run', 'wait') AND (s.dimension, s.key, s.grain, s.bucket, s.environment, s.source)
+        = (g.dimension, g.key, g.grain, g.bucket, g.environment, g.source)
+), errors AS (
+    DELETE FROM monitor.rollup_errors e USING gone g
+    WHERE (e.dimension, e.key, e.grain, e.bucket, e.environment, e.source)
+        = (g.dimension, g.key, g.grain, g.bucket, g.environment, g.source)
+), healing AS (
+    DELETE FROM monitor.rollup_healing h WHERE h.bucket >= :start AND h.bucket < :stop AND h.source = :source
+)
+DELETE FROM monitor.rollup_nodes n
+WHERE n.grain IN ('hour', 'day') AND n.bucket >= :start AND n.bucket < :stop AND n.source = :source
+
+-- name: of_gap
+-- What ended of the jobs of a source's day, their steps and healings.
 SELECT 'job' AS kind, 1 AS sign, c.created_at AS at, NULL::timestamptz AS until, c.environment, c.source, c.workflow_id,
        c.workflow_name, c.robot_id, c.status, c.duration_ms, c.queue_wait_ms, c.error_type AS subject,
        NULL AS subject_type, NULL::boolean AS success
 FROM monitor.jobs c
-WHERE c.created_at >= :start AND c.created_at < :end AND c.source = :source AND starts_with(c.job_id, :prefix)
+WHERE c.created_at >= :start AND c.created_at < :stop AND c.source = :source
   AND c.status IN ('completed', 'failed', 'cancelled')
 UNION ALL
 SELECT 'node', 1, c.created_at, NULL, c.environment, c.source, c.workflow_id, NULL, c.robot_id, n.status, n.duration_ms,
        NULL, n.node_id, n.node_type, NULL
 FROM monitor.node_executions n JOIN monitor.jobs c ON c.job_id = n.job_id
-WHERE c.created_at >= :start AND c.created_at < :end AND c.source = :source AND starts_with(c.job_id, :prefix)
-  AND n.status <> 'running'
+WHERE c.created_at >= :start AND c.created_at < :stop AND c.source = :source AND n.status <> 'running'
 UNION ALL
 SELECT 'healing', 1, c.created_at, NULL, c.environment, c.source, c.workflow_id, NULL, c.robot_id, NULL, NULL, NULL,
        h.tier, NULL, h.success
 FROM monitor.healing_events h JOIN monitor.jobs c ON c.job_id = h.job_id
-WHERE c.created_at >= :start AND c.created_at < :end AND c.source = :source AND starts_with(c.job_id, :prefix)
+WHERE c.created_at >= :start AND c.created_at < :stop AND c.source = :source
 
 -- name: merged
 -- Two sketches added, without the bins that this leaves empty.
@@ -51,14 +79,23 @@ FROM (
 ) m
 
 -- name: folding
-ended AS (
-    SELECT c.kind, c.sign, place.dimension, place.key, date_trunc('hour', c.at, 'UTC') AS bucket, c.environment,
-           c.source, c.workflow_name, c.status, c.subject, c.success,
-           CASE WHEN c.status <> 'cancelled' AND abs(c.duration_ms) < 9e15 THEN c.duration_ms END AS run,
-           CASE WHEN abs(c.queue_wait_ms) < 9e15 THEN c.queue_wait_ms END AS wait
+one AS MATERIALIZED (
+    SELECT c.*, date_trunc('hour', c.at, 'UTC') AS bucket, date_trunc('day', c.at, 'UTC') AS day,
+           monitor.sketch_bin(m.run) AS run_bin, monitor.sketch_bin(m.wait) AS wait_bin, m.run, m.wait
     FROM change c
+    CROSS JOIN LATERAL (
+        SELECT CASE WHEN c.status <> 'cancelled' AND abs(c.duration_ms) < 9e15 THEN c.duration_ms END AS run,
+               CASE WHEN abs(c.queue_wait_ms) < 9e15 THEN c.queue_wait_ms END AS wait
+        OFFSET 0
+    ) m
+    WHERE c.kind IN ('job', 'healing') AND isfinite(c.at)
+),
+ended AS (
+    SELECT c.kind, c.sign, place.dimension, place.key, c.bucket, c.day, c.environment, c.source, c.workflow_name,
+           c.status, c.subject, c.success, c.run, c.wait, c.run_bin, c.wait_bin
+    FROM one c
     CROSS JOIN LATERAL (VALUES ('fleet', ''), ('workflow', c.workflow_id), ('robot', c.robot_id)) AS place (dimension, key)
-    WHERE c.kind IN ('job', 'healing') AND place.key IS NOT NULL AND isfinite(c.at)
+    WHERE place.key IS NOT NULL
 ),
 hours AS MATERIALIZED (
     SELECT dimension, key, bucket, environment, source,
@@ -98,23 +135,26 @@ into_rollups AS (
         waits = r.waits + excluded.waits, wait_ms = r.wait_ms + excluded.wait_ms,
         longest_wait_ms = greatest(r.longest_wait_ms, excluded.longest_wait_ms)
 ),
-hour_bins AS MATERIALIZED (
-    SELECT measured.measure, e.dimension, e.key, e.bucket, e.environment, e.source,
-           monitor.sketch_bin(measured.value) AS bin, sum(e.sign) AS count
-    FROM ended e CROSS JOIN LATERAL (VALUES ('run', e.run), ('wait', e.wait)) AS measured (measure, value)
-    WHERE e.kind = 'job' AND measured.value IS NOT NULL
-    GROUP BY measured.measure, e.dimension, e.key, e.bucket, e.environment, e.source, 7
+-- Robots have sketches by the day only: by the hour there would be almost one for every job.
+bins AS MATERIALIZED (
+    SELECT measured.measure, e.dimension, e.key,
+           CASE e.dimension WHEN 'robot' THEN e.day ELSE e.bucket END AS bucket, e.environment, e.source, measured.bin,
+           sum(e.sign) AS count
+    FROM ended e CROSS JOIN LATERAL (VALUES ('run', e.run_bin), ('wait', e.wait_bin)) AS measured (measure, bin)
+    WHERE e.kind = 'job' AND measured.bin IS NOT NULL
+    GROUP BY measured.measure, e.dimension, e.key, 4, e.environment, e.source, measured.bin
 ),
 into_sketches AS (
     INSERT INTO monitor.rollup_sketches AS s
     SELECT measure, dimension, key, grain, bucket, environment, source,
            array_agg(bin), array_agg(count::integer)
     FROM (
-        SELECT measure, dimension, key, 'hour' AS grain, bucket, environment, source, bin, count FROM hour_bins
+        SELECT measure, dimension, key, 'hour' AS grain, bucket, environment, source, bin, count
+        FROM bins WHERE dimension <> 'robot'
         UNION ALL
         SELECT measure, dimension, key, 'day', date_trunc('day', bucket, 'UTC') AS day, environment, source, bin,
                sum(count)
-        FROM hour_bins GROUP BY measure, dimension, key, day, environment, source, bin
+        FROM bins GROUP BY measure, dimension, key, day, environment, source, bin
     ) both_grains
     GROUP BY measure, dimension, key, grain, bucket, environment, source
     ON CONFLICT (measure, dimension, key, grain, bucket, environment, source) DO UPDATE SET
@@ -122,7 +162,7 @@ into_sketches AS (
 ),
 into_errors AS (
     INSERT INTO monitor.rollup_errors AS r
-    SELECT dimension, key, grain, CASE grain WHEN 'day' THEN date_trunc('day', bucket, 'UTC') ELSE bucket END AS starts,
+    SELECT dimension, key, grain, CASE grain WHEN 'day' THEN day ELSE bucket END AS starts,
            environment, source, coalesce(subject, 'UnknownError') AS error_type, sum(sign)
     FROM ended CROSS JOIN (VALUES ('hour'), ('day')) AS g (grain)
     WHERE kind = 'job' AND status = 'failed'
@@ -132,7 +172,7 @@ into_errors AS (
 ),
 into_healing AS (
     INSERT INTO monitor.rollup_healing AS r
-    SELECT dimension, key, grain, CASE grain WHEN 'day' THEN date_trunc('day', bucket, 'UTC') ELSE bucket END AS starts,
+    SELECT dimension, key, grain, CASE grain WHEN 'day' THEN day ELSE bucket END AS starts,
            environment, source, subject, sum(sign), coalesce(sum(sign) FILTER (WHERE success), 0)
     FROM ended CROSS JOIN (VALUES ('hour'), ('day')) AS g (grain)
     WHERE kind = 'healing'
@@ -190,9 +230,17 @@ FROM (VALUES (1)) AS one LEFT JOIN hours h ON h.corrected
 WITH change AS MATERIALIZED ({oldest}),
 {folding}
 
--- name: fold_seeded
--- Fold what a seed wrote, in the same way.
-WITH change AS MATERIALIZED ({seeded}),
+-- name: fold_gap
+-- Fold a day of a source from its jobs, and with it what was noted of them. All in one statement and so in one snapshot:
+-- whoever corrects a job meanwhile is in it with the job and the note, or with neither.
+WITH noted AS (
+    DELETE FROM monitor.rollup_deltas d
+    WHERE d.kind <> 'robot' AND d.source = :source AND d.at >= :start AND d.at < :stop
+),
+closed AS (
+    DELETE FROM monitor.rollup_gaps g WHERE g.source = :source AND g.day = :start
+),
+change AS MATERIALIZED ({of_gap}),
 {folding}
 
 -- name: repair_hours

@@ -468,6 +468,25 @@ CREATE TABLE monitor.rollup_errors (
 )
 WITH (fillfactor='70');
 
+CREATE TABLE monitor.rollup_gaps (
+    gap bigint NOT NULL,
+    source text NOT NULL,
+    day timestamp with time zone NOT NULL
+);
+
+COMMENT ON TABLE monitor.rollup_gaps IS 'days of a source that are not folded';
+
+COMMENT ON COLUMN monitor.rollup_gaps.day IS 'start of the day, in UTC, on which the jobs were created';
+
+ALTER TABLE monitor.rollup_gaps ALTER COLUMN gap ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME monitor.rollup_gaps_gap_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
 CREATE TABLE monitor.rollup_healing (
     dimension text NOT NULL,
     key text NOT NULL,
@@ -625,6 +644,9 @@ ALTER TABLE ONLY monitor.rollup_deltas
 
 ALTER TABLE ONLY monitor.rollup_errors
     ADD CONSTRAINT rollup_errors_pkey PRIMARY KEY (dimension, key, grain, bucket, environment, source, error_type);
+
+ALTER TABLE ONLY monitor.rollup_gaps
+    ADD CONSTRAINT rollup_gaps_pkey PRIMARY KEY (gap);
 
 ALTER TABLE ONLY monitor.rollup_healing
     ADD CONSTRAINT rollup_healing_pkey PRIMARY KEY (dimension, key, grain, bucket, environment, source, tier);

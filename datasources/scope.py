@@ -38,6 +38,7 @@ TABLES: Mapping[str, str | None] = {
     "ledger": None,
     "migrations": None,
     "rates": None,
+    "rollup_gaps": None,
     "source_errors": None,
     "sources": None,
 }

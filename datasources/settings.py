@@ -109,6 +109,13 @@ class Settings(SigningSettings):
     max_age_seconds: Annotated[
         int, Field(ge=0, description="how long a client may keep the answer to a GET of a known document, in seconds")
     ] = 5
+    share_answers: Annotated[
+        bool,
+        Field(
+            description="whether those who ask the same share one execution, and its answer for as long as nothing is "
+            "committed in Postgres"
+        ),
+    ] = True
     max_query_cost: Annotated[
         int, Field(ge=100, description="most fields of an answer with all its pages full; an object counts as 5")
     ] = 500_000

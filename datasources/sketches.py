@@ -27,8 +27,9 @@ class Sketch:
     @classmethod
     def of(cls, pieces: Iterable[tuple[Sequence[int], Sequence[int]]]) -> Sketch:
         """The sum of sketches, whose bins may come in any order; counts below zero take away."""
-        added: dict[int, int] = {}
-        for bins, counts in pieces:
+        rest = iter(pieces)
+        added = dict(zip(*next(rest, ((), ())), strict=True))
+        for bins, counts in rest:
             for bin_, count in zip(bins, counts, strict=True):
                 added[bin_] = added.get(bin_, 0) + count
         kept = sorted((bin_, count) for bin_, count in added.items() if count > 0)

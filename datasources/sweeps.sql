@@ -37,12 +37,15 @@ RETURNING 1
 SELECT set_config('monitor.rollups', 'off', true)
 
 -- name: prune_jobs
--- Forget jobs that ended and were created before a day, and with them their steps.
+-- Forget jobs that ended and were created before a day, and with them their steps. What is not folded is only known from
+-- them.
 DELETE FROM monitor.jobs j
 WHERE j.job_id IN (
     SELECT old.job_id FROM monitor.jobs old
     WHERE old.created_at < date_trunc('day', now() - make_interval(secs => :seconds), 'UTC')
       AND old.status IN ('completed', 'failed', 'cancelled')
+      AND NOT EXISTS (SELECT FROM monitor.rollup_gaps gap
+                      WHERE gap.source = old.source AND gap.day = date_trunc('day', old.created_at, 'UTC'))
     ORDER BY old.created_at LIMIT :limit
     FOR UPDATE SKIP LOCKED
 )

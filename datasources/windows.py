@@ -10,9 +10,6 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from math import ceil
 
-HOUR = timedelta(hours=1)
-DAY = timedelta(days=1)
-
 Span = tuple[str, datetime, datetime]
 
 
@@ -37,6 +34,10 @@ class Step(StrEnum):
             return moment.replace(minute=0, second=0, microsecond=0)
         midnight = moment.replace(hour=0, minute=0, second=0, microsecond=0)
         return midnight if self is Step.DAY else midnight - timedelta(days=midnight.weekday())
+
+    def ceiling(self, moment: datetime) -> datetime:
+        """The first point that is not before a moment in UTC."""
+        return self.floor(moment + self.length - timedelta(microseconds=1))
 
     def starts(self, since: datetime, until: datetime) -> list[datetime]:
         """The points of a window, from the one in which it begins."""
@@ -82,6 +83,17 @@ class Cover:
     edges: tuple[tuple[datetime, datetime], ...]
 
     @property
+    def drawn(self) -> tuple[tuple[str, datetime, datetime, int], ...]:
+        """The spans as sketches are added up: a broken day is all of it less its first hours, where those are few."""
+        added = [(*span, 1) for span in self.spans]
+        grain, first, last = self.spans[0] if self.spans else ("day", datetime.min, datetime.min)
+        midnight = Step.DAY.floor(first)
+        if grain == "hour" and first - midnight < timedelta(hours=12) and last == midnight + timedelta(days=1):
+            added[0] = ("day", midnight, last, 1)
+            added.append(("hour", midnight, first, -1))
+        return tuple(added)
+
+    @property
     def since(self) -> datetime:
         """Where it begins."""
         return min(start for start, _ in self._parts())
@@ -101,22 +113,29 @@ class Cover:
 
     @classmethod
     def of(
-        cls, since: datetime, until: datetime, now: datetime, *, days: bool = True, kept: datetime | None = None
+        cls,
+        since: datetime,
+        until: datetime,
+        now: datetime,
+        *,
+        hours: bool = True,
+        days: bool = True,
+        kept: datetime | None = None,
     ) -> Cover:
-        """As much of a window from the rollups as can be; the hour that `now` lies in counts as over.
+        """As much of a window from the rollups' hours and days as can be; the hour and the day of `now` count as over.
 
-        Where jobs from before `kept` are forgotten, a window has whole hours only.
+        Where jobs from before `kept` are forgotten, a window has whole hours only, or days where there are no hours.
         """
+        finest = Step.HOUR if hours else Step.DAY
         if kept is not None:
-            since = Step.HOUR.floor(since) if since < kept else since
-            until = _ceiling(until) if until < kept else until
-        first = _ceiling(since)
-        last = _ceiling(until) if until >= now else Step.HOUR.floor(until)
-        if first >= last:
+            since = finest.floor(since) if since < kept else since
+            until = finest.ceiling(until) if until < kept else until
+        first = finest.ceiling(since)
+        last = (Step.DAY if days else finest).ceiling(until) if until >= now else finest.floor(until)
+        if first >= last or not (hours or days):
             return cls.from_jobs(since, until)
         edges = tuple(edge for edge in ((since, first), (last, until)) if edge[0] < edge[1])
-        midnight = Step.DAY.floor(first + DAY - timedelta(microseconds=1))
-        last_midnight = Step.DAY.floor(last)
+        midnight, last_midnight = Step.DAY.ceiling(first), Step.DAY.floor(last)
         if not days or midnight >= last_midnight:
             return cls((("hour", first, last),), edges)
         spans: list[Span] = [
@@ -125,7 +144,3 @@ class Cover:
             ("hour", last_midnight, last),
         ]
         return cls(tuple(span for span in spans if span[1] < span[2]), edges)
-
-
-def _ceiling(moment: datetime) -> datetime:
-    return Step.HOUR.floor(moment + HOUR - timedelta(microseconds=1))

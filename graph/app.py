@@ -16,6 +16,7 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from datasources.postgres import Database
 from datasources.settings import Settings
+from datasources.snapshots import Snapshots
 from graph.admission import Admission
 from graph.audit import Audit
 from graph.authentication import Authentication, Authenticator
@@ -43,6 +44,7 @@ from graph.pace import Pace
 from graph.policy import Policies
 from graph.rest import rest_routes
 from graph.schema import build_schema, core
+from graph.sharing import SharedAnswers
 from graph.spans import Spans
 from graph.sse import StreamedAnswers
 from graph.streaming import Streams
@@ -61,7 +63,10 @@ def create_app(settings: Settings, dsn: str, spans: Spans | None = None) -> Fast
     live = Live(database, dsn, settings)
     schema = core(build_schema())
     documents = Documents(settings)
-    executor = ObservedExecutor(schema, settings, documents, watch)
+    shared = None
+    if settings.share_answers:
+        shared = SharedAnswers(Snapshots(dsn, settings.offline_after_seconds), settings.operation_timeout_seconds)
+    executor = ObservedExecutor(schema, settings, documents, watch, shared)
     streams = Streams(executor, live)
     traffic = Traffic()
     admission = Admission(settings, metrics)
@@ -71,10 +76,11 @@ def create_app(settings: Settings, dsn: str, spans: Spans | None = None) -> Fast
 
     def context(correlation_id: str, viewer: Viewer) -> Context:
         seen = database.scoped(viewer.view(masking=settings.mask_error_messages))
-        return Context(seen, settings, correlation_id, viewer, pace)
+        return Context(seen, settings, correlation_id, viewer, pace, collector=live.collector)
 
     operations = ObservedOperations(executor, streams, context, metrics, audit.refused)
-    tallies = Tallies(metrics, traffic, streams, live, {"pace": pace.counts, "audit": audit.counts})
+    counters = {"pace": pace.counts, "audit": audit.counts} | ({} if shared is None else {"answers": shared.counts})
+    tallies = Tallies(metrics, traffic, streams, live, counters)
     finished_jobs = FinishedJobs(database, metrics, live)
     fleet_metrics = FleetMetrics(database, settings.offline_after_seconds)
 
@@ -89,6 +95,7 @@ def create_app(settings: Settings, dsn: str, spans: Spans | None = None) -> Fast
                 ("finished-jobs", finished_jobs.run),
                 ("audit", audit.run),
                 ("documents", partial(documents.follow, database)),
+                *(() if shared is None else (("snapshots", shared.snapshots.run),)),
             )
         ]
         try:
@@ -113,6 +120,7 @@ def create_app(settings: Settings, dsn: str, spans: Spans | None = None) -> Fast
     )
     app.state.traffic = traffic
     app.state.streams = streams
+    app.state.live = live
     endpoint = GraphQLEndpoint(
         executor, context, StreamedAnswers(operations, traffic, admission), page_for(settings), settings
     )

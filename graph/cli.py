@@ -186,7 +186,7 @@ def seed(
         rate = report.jobs / report.seconds
         out.print(
             f"{report.robots:,} robots, {report.jobs:,} jobs, {report.node_executions:,} node executions "
-            f"in {report.seconds:.1f} s ({rate:,.0f} jobs/s)"
+            f"in {report.seconds:.1f} s ({rate:,.0f} jobs/s); history folded in {report.folding_seconds:.1f} s"
         )
 
 

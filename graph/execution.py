@@ -25,35 +25,24 @@ from graphql import (
 from graphql import Executor as GraphQLExecutor
 
 from datasources.settings import Settings
+from graph.answers import Answer
 from graph.context import Context
 from graph.documents import Documents
 from graph.errors import ClientError, present
 from graph.judgement import TooComplex
+from graph.lasting import Lasting
 from graph.pace import RateLimited
 from graph.permissions import FORBIDDEN, UNAUTHENTICATED, permit
 from graph.plans import Plans
 from graph.requests import Request
 from graph.setwise.planner import Setwise
+from graph.sharing import Asked, SharedAnswers, variables_of
 from graph.variables import count_values
 
 _REFUSAL = 10_000  # what looking at a document costs that is refused: as long as an answer of that size may take
 _LIGHT = 100  # cost of an event up to which all that came at once are executed together
 _HEAVY_AT_ONCE = 20  # of the other events; together they may have as many steps as are read at once
 _NOT_BY_REQUEST = "A subscription is a stream: ask for it over a WebSocket, or with Accept: text/event-stream."
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """A GraphQL response; `executed` is false where the request never got as far as running."""
-
-    body: dict[str, Any]
-    executed: bool
-
-    @property
-    def code(self) -> str | None:
-        """The code of its first error."""
-        errors = self.body.get("errors")
-        return errors[0]["extensions"]["code"] if errors else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +53,7 @@ class Operation:
     document: DocumentNode
     definition: OperationDefinitionNode
     cost: int
+    lasting: Lasting
     setwise: Setwise
 
     @property
@@ -76,7 +66,7 @@ class Refused(Exception):
     """A request that does not get as far as running, with the answer that says why."""
 
     def __init__(self, answer: Answer) -> None:
-        super().__init__(answer.body["errors"][0]["message"])
+        super().__init__(answer.errors[0]["message"])
         self.answer = answer
 
     @property
@@ -92,11 +82,14 @@ class MutationRefused(Exception):
 class Executor:
     """Answers requests against the schema."""
 
-    def __init__(self, schema: GraphQLSchema, settings: Settings, documents: Documents) -> None:
+    def __init__(
+        self, schema: GraphQLSchema, settings: Settings, documents: Documents, shared: SharedAnswers | None = None
+    ) -> None:
         self._schema = schema
         self._settings = settings
         self._plans = Plans(schema, settings)
         self._documents = documents
+        self._shared = shared
 
     async def answer(self, request: Request, context: Context, *, only_questions: bool = False) -> Answer:
         """The response to a request; raises MutationRefused for a mutation where `only_questions`."""
@@ -152,7 +145,7 @@ class Executor:
             each = "each event of this" if definition.operation is OperationType.SUBSCRIPTION else "this"
             raise Refused(_refused([_too_costly(each, cost, most)], "QUERY_TOO_COMPLEX", context))
         self._documents.remember(request)
-        return Operation(request, plan.document, definition, cost, plan.setwise)
+        return Operation(request, plan.document, definition, cost, judgement.lasting, plan.setwise)
 
     def _most(self, kind: OperationType) -> int:
         most = self._settings.max_query_cost
@@ -222,22 +215,36 @@ class Executor:
     async def _execute(self, operation: Operation, context: Context) -> Answer:
         try:
             async with asyncio.timeout(self._settings.operation_timeout_seconds):
-                executor = self._graphql_executor(operation, context)
-                if isinstance(executor, list):
-                    return _answer(ExecutionResult(None, executor), context)
-                if (found := await operation.setwise.answers(executor, context, [None])) is not None:
-                    return Answer({"data": found[0]}, executed=True)
-                result = execute(
-                    self._schema,
-                    operation.document,
-                    context_value=context,
-                    variable_values=dict(operation.request.variables or {}),
-                    operation_name=operation.request.operation_name,
-                    hide_suggestions=self._settings.introspection != "all",
-                )
-                return _answer(await result if isinstance(result, Awaitable) else result, context)
+                if self._shared is None or operation.type is not OperationType.QUERY:
+                    return await self._evaluate(operation, context)
+                return await self._share(self._shared, operation, context)
         except TimeoutError as error:
             return _too_late(error, context)
+
+    async def _share(self, shared: SharedAnswers, operation: Operation, context: Context) -> Answer:
+        request, variables = operation.request, variables_of(operation.request.variables or {})
+        if variables is None or operation.lasting is Lasting.NOT_AT_ALL:
+            shared.counts["alone"] += 1
+            return await self._evaluate(operation, context)
+        asked = Asked(request.query, request.operation_name, variables, context.database.scope)
+        # With a moment of its own: what others are to see as well is of a moment after the snapshot.
+        return await shared.give(asked, operation.lasting, lambda: self._evaluate(operation, context.fresh()))
+
+    async def _evaluate(self, operation: Operation, context: Context) -> Answer:
+        executor = self._graphql_executor(operation, context)
+        if isinstance(executor, list):
+            return _answer(ExecutionResult(None, executor), context)
+        if (found := await operation.setwise.answers(executor, context, [None])) is not None:
+            return Answer({"data": found[0]}, executed=True)
+        result = execute(
+            self._schema,
+            operation.document,
+            context_value=context,
+            variable_values=dict(operation.request.variables or {}),
+            operation_name=operation.request.operation_name,
+            hide_suggestions=self._settings.introspection != "all",
+        )
+        return _answer(await result if isinstance(result, Awaitable) else result, context)
 
 
 def _answer(result: ExecutionResult, context: Context) -> Answer:

@@ -30,6 +30,7 @@ from graphql import (
 
 from datasources.settings import Settings
 from graph.cost import Pages, Sum
+from graph.lasting import Field, Lasting, lasting, lasting_fields
 from graph.viewer import Role
 
 _INTROSPECTION = frozenset({"__schema", "__type"})
@@ -77,6 +78,7 @@ class Part:
     depth: int = 0
     introspected: int = 0
     roles: dict[Role, str] = field(default_factory=dict)
+    shown: set[Field] = field(default_factory=set)
 
     def include(self, other: Part) -> None:
         """Take in what stands beside it."""
@@ -100,6 +102,7 @@ class Part:
     def _ask(self, other: Part) -> None:
         for role, name in other.roles.items():
             self.roles.setdefault(role, name)
+        self.shown |= other.shown
 
 
 _NOTHING = Part()
@@ -108,11 +111,12 @@ _LEAF = Sum(1)
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """An operation of a document: the roles that its fields ask for, and its cost."""
+    """An operation of a document: the roles that its fields ask for, its cost, and how long its answer lasts."""
 
     part: Part
     pages: Pages
     defaults: Mapping[str, Any]
+    lasting: Lasting
 
     @property
     def roles(self) -> Mapping[Role, str]:
@@ -136,6 +140,7 @@ class Judge:
         self._schema = schema
         self._settings = settings
         self._required = required
+        self._lasting = lasting_fields(schema)
 
     def judge(self, document: DocumentNode) -> Mapping[str | None, Judgement]:
         """Its operations by name; raises TooComplex."""
@@ -172,7 +177,7 @@ class Judge:
             for definition in node.variable_definitions or ()
             if definition.default_value is not None
         }
-        return Judgement(part, asked.pages, defaults)
+        return Judgement(part, asked.pages, defaults, lasting(part.shown, self._lasting))
 
 
 def _check(limit: str, value: int, allowance: int) -> None:
@@ -276,6 +281,8 @@ class _Asked:
         if isinstance(parent, GraphQLObjectType | GraphQLInterfaceType):
             definition = self._schema.get_field(parent, name)
             role = self._required.get((parent.name, name))
+            if name != "__typename":
+                whole.shown.add((parent.name, name))
             if role is not None:
                 whole.roles.setdefault(role, f"{parent.name}.{name}")
         if node.selection_set is None:

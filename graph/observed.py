@@ -15,14 +15,16 @@ from graphql import GraphQLSchema, OperationType
 
 from datasources.postgres import StatementLog, statement_log
 from datasources.settings import Settings
+from graph.answers import Answer
 from graph.context import Context, ContextOf
 from graph.documents import Documents
 from graph.exchanges import Exchange, OnRefusal, current
-from graph.execution import Answer, Executor, Operation, Refused
+from graph.execution import Executor, Operation, Refused
 from graph.metrics import Metrics
 from graph.operations import Errors, Operations
 from graph.requests import Request
 from graph.shared import Sink
+from graph.sharing import SharedAnswers
 from graph.spans import Spans
 from graph.streaming import Streams
 from graph.viewer import Viewer
@@ -72,8 +74,15 @@ class Watch:
 class ObservedExecutor(Executor):
     """An executor that is watched."""
 
-    def __init__(self, schema: GraphQLSchema, settings: Settings, documents: Documents, watch: Watch) -> None:
-        super().__init__(schema, settings, documents)
+    def __init__(
+        self,
+        schema: GraphQLSchema,
+        settings: Settings,
+        documents: Documents,
+        watch: Watch,
+        shared: SharedAnswers | None = None,
+    ) -> None:
+        super().__init__(schema, settings, documents, shared)
         self._watch = watch
 
     async def _execute(self, operation: Operation, context: Context) -> Answer:
@@ -85,7 +94,7 @@ class ObservedExecutor(Executor):
         with _statements(now) as statements, self._watch.work(name, kind, context.correlation_id) as work:
             answer = await super()._execute(operation, context)
             if answer.executed:
-                work.codes += _codes(answer.body)
+                work.codes += [error["extensions"]["code"] for error in answer.errors]
         self._watch.metrics.operation(name, kind, work.seconds, work.codes)
         for keys in statements.batches:
             self._watch.metrics.batch(keys)

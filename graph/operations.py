@@ -13,7 +13,6 @@ from graph.execution import Executor, Operation, Refused
 from graph.requests import Request
 from graph.shared import Sink
 from graph.streaming import Streams, SubscriptionRefused
-from graph.types.scalars import encode
 from graph.viewer import Viewer
 
 Errors = list[dict[str, Any]]
@@ -64,7 +63,7 @@ class Operations:
             return [present(GraphQLError(str(error), original_error=error), context.correlation_id)]
         if not answer.executed:
             return _errors(answer.body)
-        await sink.send(encode(answer.body), cursor=None)
+        await sink.send(answer.encoded, cursor=None)
         return None
 
 

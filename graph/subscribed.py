@@ -22,7 +22,8 @@ from graphql import (
     visit,
 )
 
-from graph.execution import Answer, Operation, Refused
+from graph.answers import Answer
+from graph.execution import Operation, Refused
 from graph.viewer import Viewer
 
 _LEDGER = frozenset({"jobUpdates", "nodeExecutions", "activity"})

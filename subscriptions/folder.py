@@ -13,7 +13,7 @@ from secrets import SystemRandom
 import asyncpg
 
 from datasources.postgres import Database, UnstorableValue, UpstreamError, UpstreamTimeout
-from datasources.rollups import backlog, fold, folding, set_aside
+from datasources.rollups import Unfolded, fold, fold_gap, folding, set_aside, unfolded
 
 _log = logging.getLogger(__name__)
 
@@ -24,12 +24,17 @@ _TELL = 100_000  # changes between two words on how far it is
 
 
 class Folder:
-    """One worker's part in folding; `folded` counts changes, `refused` those that could not be, `failures` attempts."""
+    """One worker's part in folding.
+
+    `folded` counts changes, `days` whole days from their jobs, `refused` changes that cannot be folded, and `failures`
+    attempts.
+    """
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._piece = _PIECE
         self.folded = 0
+        self.days = 0
         self.refused = 0
         self.failures = 0
 
@@ -50,10 +55,11 @@ class Folder:
     async def fold(self) -> None:
         """Fold all there is, unless another worker is at it."""
         told = self.folded
-        while await self._fold_piece():
+        # In turns: what comes in now does not wait for a past of millions.
+        while await self._fold_piece() or await self._fold_day():
             if self.folded - told >= _TELL:
                 told = self.folded
-                _log.info("folded %s changes into the rollups, %s to go", told, await backlog(self._database))
+                _log.info("folded %s changes into the rollups, %s to go", told, (await self._left()).changes)
 
     async def _fold_piece(self) -> bool:
         """Fold a piece, or find out why it cannot be; whether there may be more."""
@@ -72,6 +78,21 @@ class Folder:
         self._piece = min(_PIECE, self._piece * 10)
         self.folded += folded
         return more
+
+    async def _fold_day(self) -> bool:
+        """Fold a day from its jobs; whether there was one."""
+        async with folding(self._database) as connection:
+            day = None if connection is None else await fold_gap(connection)
+        if day is None:
+            return False
+        self.days += 1
+        left = (await self._left()).days
+        _log.info("folded %s of %s, %s changes; %s days to go", f"{day.day:%Y-%m-%d}", day.source, day.changes, left)
+        return True
+
+    async def _left(self) -> Unfolded:
+        async with self._database.connection() as connection:
+            return await unfolded(connection)
 
     async def _refuse(self, error: Exception) -> None:
         async with folding(self._database) as connection:

@@ -26,6 +26,17 @@ COMMENT ON COLUMN monitor.rollup_deltas.at IS 'when the job was created; of a ro
 COMMENT ON COLUMN monitor.rollup_deltas.until IS 'of a robot, when it left this status';
 COMMENT ON COLUMN monitor.rollup_deltas.subject IS 'of a job its error type, of a step its node, of a healing its tier';
 
+-- Of what comes in bulk, or was there before, nothing is noted but the day and the source. Until that is folded as a
+-- whole, questions read its jobs, and neither its rollups nor its deltas. Rows are added and taken away, never shared: who
+-- adds jobs to a day that is being folded leaves a row that is there afterwards.
+CREATE TABLE monitor.rollup_gaps (
+    gap    bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    source text NOT NULL,
+    day    timestamptz NOT NULL
+);
+COMMENT ON TABLE monitor.rollup_gaps IS 'days of a source that are not folded';
+COMMENT ON COLUMN monitor.rollup_gaps.day IS 'start of the day, in UTC, on which the jobs were created';
+
 -- The same jobs three times over: all together, by workflow and by robot, since crossing them would make as many rows
 -- as there are jobs. `key` is the workflow or the robot; the fleet has none.
 CREATE TABLE monitor.rollups (
@@ -130,7 +141,7 @@ CREATE FUNCTION monitor.sketch_bin(value double precision) RETURNS smallint LANG
 RETURN CASE WHEN abs(value) < 0.0005 THEN 0
             ELSE sign(value) * (400 + ceil(ln(least(abs(value), 1e17)) / 0.019802627296179713)) END::smallint;
 
--- `monitor.rollups = off` marks a transaction that folds what it writes itself, or prunes what history keeps.
+-- `monitor.rollups = off` marks a transaction that leaves gaps where it writes, or prunes what history keeps.
 CREATE FUNCTION monitor.note_job() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, monitor AS $$
 BEGIN
     IF TG_OP <> 'INSERT' AND OLD.status IN ('completed', 'failed', 'cancelled') THEN
@@ -264,20 +275,21 @@ END $$;
 CREATE TRIGGER roll_up_status BEFORE UPDATE OF status, environment ON monitor.robots FOR EACH ROW
     WHEN (OLD.status <> NEW.status OR OLD.environment <> NEW.environment) EXECUTE FUNCTION monitor.note_robot();
 
--- What was there before is folded like everything else.
-INSERT INTO monitor.rollup_deltas (kind, sign, at, environment, source, workflow_id, workflow_name, robot_id, status,
-                                   duration_ms, queue_wait_ms, subject)
-SELECT 'job', 1, j.created_at, j.environment, j.source, j.workflow_id, j.workflow_name, j.robot_id, j.status,
-       j.duration_ms, j.queue_wait_ms, j.error_type
-FROM monitor.jobs j WHERE j.status IN ('completed', 'failed', 'cancelled');
-INSERT INTO monitor.rollup_deltas (kind, sign, at, environment, source, workflow_id, robot_id, status, duration_ms,
-                                   subject, subject_type)
-SELECT 'node', 1, j.created_at, j.environment, j.source, j.workflow_id, j.robot_id, n.status, n.duration_ms, n.node_id,
-       n.node_type
-FROM monitor.node_executions n JOIN monitor.jobs j ON j.job_id = n.job_id WHERE n.status <> 'running';
-INSERT INTO monitor.rollup_deltas (kind, sign, at, environment, source, workflow_id, robot_id, subject, success)
-SELECT 'healing', 1, j.created_at, j.environment, j.source, j.workflow_id, j.robot_id, h.tier, h.success
-FROM monitor.healing_events h JOIN monitor.jobs j ON j.job_id = h.job_id;
+-- What was there before is folded by the day; one probe of an index finds each.
+INSERT INTO monitor.rollup_gaps (source, day)
+WITH RECURSIVE first AS (
+    (SELECT j.source, j.created_at FROM monitor.jobs j ORDER BY j.source, j.created_at LIMIT 1)
+    UNION ALL
+    SELECT next.source, next.created_at
+    FROM first f
+    CROSS JOIN LATERAL (
+        SELECT j.source, j.created_at FROM monitor.jobs j
+        WHERE (j.source, j.created_at) >= (f.source, date_trunc('day', f.created_at, 'UTC') + interval '24 hours')
+          AND (j.source, j.created_at) > (f.source, f.created_at)  -- of infinity there is no next day
+        ORDER BY j.source, j.created_at LIMIT 1
+    ) next
+)
+SELECT f.source, date_trunc('day', f.created_at, 'UTC') FROM first f WHERE isfinite(f.created_at);
 INSERT INTO monitor.rollup_deltas (kind, sign, at, until, environment, robot_id, status)
 SELECT 'robot', 1, e.at, e.until, e.environment, e.robot_id, e.status
 FROM (SELECT e.*, lead(e.at) OVER (PARTITION BY e.robot_id ORDER BY e.at, e.seq) AS until

@@ -1,5 +1,7 @@
 """Fills a database with a plausible past, in one transaction: all of it is there afterwards, or nothing.
 
+History is folded after that, day by day: whoever is killed meanwhile leaves the rest to the server.
+
 A fleet without jobs gets them the fast way: the indexes of `monitor.jobs` are dropped, the rows come in
 frozen, and the indexes are built again, which is much cheaper than row by row. The table is locked meanwhile.
 Where there are jobs already, the past is added beside them, and nobody is locked out.
@@ -10,12 +12,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from enum import StrEnum
 
 import asyncpg
 
-from datasources.rollups import claim_folding, fold_seeded
+from datasources.rollups import claim_folding, fold_gap, unfolded
 from datasources.seed.binary_copy import microseconds, stream
 from datasources.seed.fleet import HEARTBEAT_COLUMNS, ROBOT_COLUMNS
 from datasources.seed.nodes import HEALING_COLUMNS, NODE_COLUMNS
@@ -59,7 +61,7 @@ class SeedProgress:
 
 @dataclass(frozen=True, slots=True)
 class SeedReport:
-    """How much was written, and in how many seconds."""
+    """How much was written, and in how many seconds; then folded, and in how many more."""
 
     robots: int
     heartbeats: int
@@ -67,6 +69,8 @@ class SeedReport:
     node_executions: int
     healing_events: int
     seconds: float
+    days_folded: int
+    folding_seconds: float
 
 
 Progress = Callable[[SeedProgress], None]
@@ -97,8 +101,10 @@ async def seed(
             first_robot = await _begin(connection, seed)
             past = Past(seed, robots=robots, jobs=jobs, days=days, now=microseconds(now), first_robot=first_robot)
             nodes, healings = await _write(connection, past, jobs, progress)
+            await _execute(connection, "leave_gaps", {"source": SOURCE, "prefix": job_prefix(seed)})
             await _analyze(connection, progress)
-            await _fold(connection, seed, progress)
+        written = time.perf_counter()
+        days = await _fold(connection, progress)
     finally:
         await connection.close(timeout=_CONNECT_SECONDS)
     return SeedReport(
@@ -107,7 +113,9 @@ async def seed(
         jobs=jobs,
         node_executions=nodes,
         healing_events=healings,
-        seconds=time.perf_counter() - started,
+        seconds=written - started,
+        days_folded=days,
+        folding_seconds=time.perf_counter() - written,
     )
 
 
@@ -128,9 +136,7 @@ async def _begin(connection: asyncpg.Connection, seed: int) -> int:
     await connection.execute(_sql("configure"))
     if not await connection.fetchval(_sql("claim_seeding")):
         raise SeedingElsewhere("another process is seeding this database")
-    prefix = job_prefix(seed)
-    statement, arguments = queries(_FILE)["seeded"].bind({"source": SOURCE, "prefix": prefix})
-    if await connection.fetchval(statement, *arguments):
+    if (await _execute(connection, "seeded", {"source": SOURCE, "prefix": job_prefix(seed)}))[0]["seeded"]:
         raise AlreadySeeded(f"the database has been seeded with {seed} already; another seed adds another past to it")
     return 1 + int(await connection.fetchval(_sql("last_robot_number")))
 
@@ -198,16 +204,23 @@ async def _analyze(connection: asyncpg.Connection, progress: Progress) -> None:
     progress(SeedProgress(Stage.STATISTICS, 1, 1))
 
 
-async def _fold(connection: asyncpg.Connection, seed: int, progress: Progress) -> None:
-    await claim_folding(connection)
-    written = {"source": SOURCE, "prefix": job_prefix(seed)}
-    statement, arguments = queries(_FILE)["days"].bind(written)
-    days = [row["day"] for row in await connection.fetch(statement, *arguments)]
-    for done, day in enumerate(days):
-        progress(SeedProgress(Stage.ROLLUPS, done, len(days)))
-        await fold_seeded(connection, start=day, end=day + timedelta(days=1), **written)
-    progress(SeedProgress(Stage.ROLLUPS, len(days), len(days)))
+async def _fold(connection: asyncpg.Connection, progress: Progress) -> int:
+    """Fold every day that is not folded, beside a server that may be at it as well."""
+    total = left = (await unfolded(connection)).days
+    while left:
+        progress(SeedProgress(Stage.ROLLUPS, total - left, total))
+        async with connection.transaction():
+            await claim_folding(connection)
+            await fold_gap(connection)
+        left = min(left, (await unfolded(connection)).days)
+    progress(SeedProgress(Stage.ROLLUPS, total, total))
     await connection.execute(_sql("analyze_rollups"))
+    return total
+
+
+async def _execute(connection: asyncpg.Connection, name: str, parameters: dict[str, object]) -> list[asyncpg.Record]:
+    statement, arguments = queries(_FILE)[name].bind(parameters)
+    return await connection.fetch(statement, *arguments)
 
 
 _FILE = "seed/loading"

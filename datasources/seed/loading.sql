@@ -1,6 +1,6 @@
 -- name: configure
--- What the session may take for itself: history is not a transition, it is folded day by day rather than
--- job by job, and nothing waits for a lock for long.
+-- What the session may take for itself: history is not a transition, it is folded day by day rather
+-- than job by job, and nothing waits for a lock for long.
 SELECT set_config('monitor.backfill', 'on', true), set_config('monitor.rollups', 'off', true),
        set_config('lock_timeout', '10s', true), set_config('maintenance_work_mem', '256MB', true),
        set_config('work_mem', '128MB', true), set_config('search_path', 'pg_catalog', true),
@@ -10,7 +10,7 @@ SELECT set_config('monitor.backfill', 'on', true), set_config('monitor.rollups',
 SELECT pg_try_advisory_xact_lock(hashtext('casare-monitor seed'))
 
 -- name: seeded
-SELECT EXISTS (SELECT FROM monitor.jobs WHERE source = :source AND starts_with(job_id, :prefix))
+SELECT EXISTS (SELECT FROM monitor.jobs WHERE source = :source AND starts_with(job_id, :prefix)) AS seeded
 
 -- name: last_robot_number
 SELECT coalesce(max(substring(robot_id FROM '^robot-([0-9]{1,8})$')::integer), 0) FROM monitor.robots
@@ -36,14 +36,18 @@ ORDER BY indexrelid
 -- name: analyze
 ANALYZE monitor.robots, monitor.heartbeats, monitor.jobs, monitor.node_executions, monitor.healing_events
 
--- name: days
--- The days, in UTC, in which this seed has jobs.
-SELECT day FROM generate_series(
+-- name: leave_gaps
+-- The days, in UTC, in which this seed has jobs are not folded.
+INSERT INTO monitor.rollup_gaps (source, day)
+SELECT :source, day FROM generate_series(
     (SELECT date_trunc('day', min(j.created_at), 'UTC') FROM monitor.jobs j
      WHERE j.source = :source AND starts_with(j.job_id, :prefix)),
     (SELECT max(j.created_at) FROM monitor.jobs j WHERE j.source = :source AND starts_with(j.job_id, :prefix)),
-    interval '1 day'
+    interval '24 hours'
 ) AS day
+WHERE EXISTS (SELECT FROM monitor.jobs j
+              WHERE j.source = :source AND starts_with(j.job_id, :prefix)
+                AND j.created_at >= day AND j.created_at < day + interval '24 hours')
 
 -- name: analyze_rollups
 ANALYZE monitor.rollups, monitor.rollup_sketches, monitor.rollup_errors, monitor.rollup_healing, monitor.rollup_nodes

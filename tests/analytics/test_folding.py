@@ -1,134 +1,27 @@
 """Folding: each job counts exactly once, whatever becomes of it and whoever dies when."""
 
 import asyncio
-import sys
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from datetime import timedelta
 from typing import Any
 
 import asyncpg
 import pytest
+from histories import HEALING, MANY, NOW, ROLLUPS, STEP, WEEK, bulk, expect_all, job, rolled_up
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from straight import expect_totals, straight
+from straight import expect_totals
 
 from datasources.analytics import MetricsAggregator
 from datasources.migrate import migrate, shipped
 from datasources.postgres import Database
-from datasources.rollups import backlog, fold, folding
+from datasources.rollups import Unfolded, fold, fold_gap, folding, unfolded
 from datasources.settings import Settings
 from datasources.windows import AnalyticsScope
 from subscriptions.folder import Folder
 from subscriptions.sweeper import Sweeper
 
 Fold = Callable[[], Awaitable[int]]
-
-NOW = datetime.now(UTC)
-WEEK = AnalyticsScope(NOW - timedelta(days=7, minutes=7), NOW + timedelta(hours=1))
-ROLLUPS = ("rollups", "rollup_sketches", "rollup_errors", "rollup_healing", "rollup_nodes", "rollup_robots")
-JOB = """
-INSERT INTO monitor.jobs (job_id, source, workflow_id, workflow_name, robot_id, environment, status, raw_status,
-                          created_at, claimed_at, completed_at, error_type)
-SELECT $1, 'report', $2, upper($2), $3, $4, $5, $5, at, at + interval '2 seconds' * $7::float8,
-       CASE WHEN $5 IN ('completed', 'failed', 'cancelled')
-            THEN at + interval '2 seconds' * $7 + interval '1 ms' * $8 END,
-       CASE $5 WHEN 'failed' THEN $9 END
-FROM (SELECT $6::timestamptz) AS t (at)
-ON CONFLICT (job_id) DO UPDATE SET workflow_id = excluded.workflow_id, robot_id = excluded.robot_id,
-    environment = excluded.environment, status = excluded.status, created_at = excluded.created_at,
-    claimed_at = excluded.claimed_at, completed_at = excluded.completed_at, error_type = excluded.error_type
-"""
-STEP = """
-INSERT INTO monitor.node_executions (job_id, position, node_id, node_type, status, started_at, completed_at)
-SELECT $1, $2::int, 'node-' || $2::int, 'step', $3::text, now(),
-       CASE WHEN $3::text <> 'running' THEN now() + interval '1 ms' * $4::float8 END
-ON CONFLICT (job_id, position) DO UPDATE SET status = excluded.status, completed_at = excluded.completed_at"""
-HEALING = "INSERT INTO monitor.healing_events (job_id, node_id, tier, success) VALUES ($1, 'n', $2, $3)"
-MANY = """
-INSERT INTO monitor.jobs (job_id, source, workflow_id, workflow_name, environment, status, raw_status, created_at,
-                          claimed_at, completed_at)
-SELECT 'many-' || n, 'report', 'w' || n % 7, 'W', 'e', 'completed', 'completed', at, at, at + interval '1 ms' * n
-FROM (SELECT n, now() - interval '1 second' * n AS at FROM generate_series(1, $1::int) n) t"""
-
-
-async def job(connection: asyncpg.Connection, name: str = "job", **other: Any) -> None:
-    """Write a job, or what has become of it."""
-    fields = {
-        "workflow": "w",
-        "robot": "r",
-        "environment": "e",
-        "status": "completed",
-        "created_at": NOW - timedelta(days=1),
-        "wait": 1.0,
-        "run_ms": 1000.0,
-        "error": "Error",
-    }
-    await connection.execute(JOB, name, *(fields | other).values())
-
-
-async def rolled_up(connection: asyncpg.Connection) -> dict[str, list[tuple[Any, ...]]]:
-    """All that the rollups say, without what has come to nothing."""
-    said = {}
-    for table in ROLLUPS:
-        rows = await connection.fetch(f"SELECT * FROM monitor.{table}")
-        said[table] = sorted(
-            (tuple(sorted(map(str, value)) if isinstance(value, list) else value for value in row) for row in rows),
-            key=str,
-        )
-    return said
-
-
-async def expect_all(database: Database, connection: asyncpg.Connection, *, extremes: bool = True) -> None:
-    """Whoever is asked for says what the jobs say."""
-    aggregator = MetricsAggregator(database, NOW)
-    for scope in (
-        WEEK,
-        AnalyticsScope(NOW - timedelta(hours=30, minutes=11), NOW - timedelta(hours=2, minutes=50)),
-        AnalyticsScope(WEEK.since, WEEK.until, workflow_id="a"),
-        AnalyticsScope(WEEK.since, WEEK.until, robot_id="r1"),
-        AnalyticsScope(WEEK.since, WEEK.until, environment="production"),
-        AnalyticsScope(WEEK.since, WEEK.until, workflow_id="a", robot_id="r1"),
-    ):
-        [totals] = await aggregator.totals([scope])
-        await expect_totals(connection, scope, totals, extremes=extremes)
-        [errors] = await aggregator.errors([scope])
-        failed = await straight(
-            connection, "j.error_type, count(*)", scope, "AND j.status = 'failed' GROUP BY 1 ORDER BY 2 DESC, 1"
-        )
-        assert [(error.error_type, error.count) for error in errors.counts] == [tuple(row) for row in failed]
-        [tiers] = await aggregator.healing([scope])
-        assert [(tier.tier, tier.attempts, tier.successes) for tier in tiers] == await _healed(connection, scope)
-        [runs] = await aggregator.percentiles([scope])
-        assert runs.exact
-        assert runs.sketch.total == totals.runs
-        if scope.robot_id is None:
-            [steps] = await aggregator.bottlenecks([scope])
-            assert sorted((step.workflow_id, step.node_id, step.ended, step.failed) for step in steps) == await _steps(
-                connection, scope
-            )
-
-
-async def _healed(connection: asyncpg.Connection, scope: AnalyticsScope) -> list[tuple[Any, ...]]:
-    jobs = [row["job_id"] for row in await straight(connection, "j.job_id", scope)]
-    rows = await connection.fetch(
-        "SELECT tier, count(*), count(*) FILTER (WHERE success) FROM monitor.healing_events WHERE job_id = ANY($1)"
-        " GROUP BY 1 ORDER BY 1",
-        jobs,
-    )
-    return [tuple(row) for row in rows]
-
-
-async def _steps(connection: asyncpg.Connection, scope: AnalyticsScope) -> list[tuple[Any, ...]]:
-    jobs = [row["job_id"] for row in await straight(connection, "j.job_id", scope)]
-    rows = await connection.fetch(
-        "SELECT j.workflow_id, n.node_id, count(*), count(*) FILTER (WHERE n.status = 'failed')"
-        " FROM monitor.node_executions n JOIN monitor.jobs j USING (job_id)"
-        " WHERE n.status <> 'running' AND job_id = ANY($1) GROUP BY 1, 2 ORDER BY 1, 2",
-        jobs,
-    )
-    return [tuple(row) for row in rows]
-
 
 JOBS = st.fixed_dictionaries(
     {
@@ -150,7 +43,14 @@ CHANGES = st.one_of(
     st.tuples(st.just("heal"), NAMES, st.sampled_from(["anchor", "vision"]), st.booleans()),
     st.tuples(st.just("step"), NAMES, st.integers(0, 1), st.sampled_from(["running", "completed", "failed"])),
     st.tuples(st.just("fold"), st.integers(1, 4)),
+    st.tuples(st.just("bulk"), NAMES, JOBS),
+    st.tuples(st.just("fold a day")),
 )
+
+
+def without_day(fields: dict[str, Any]) -> dict[str, Any]:
+    """What a job is, but for when it was created."""
+    return {name: value for name, value in fields.items() if name != "created_at"}
 
 
 async def change(database: Database, connection: asyncpg.Connection, what: tuple[Any, ...]) -> None:
@@ -163,6 +63,12 @@ async def change(database: Database, connection: asyncpg.Connection, what: tuple
         case ("fold", limit):
             async with folding(database) as folder:
                 await fold(folder, limit=limit)
+        case ("fold a day",):
+            async with folding(database) as folder:
+                await fold_gap(folder)
+        case ("bulk", name, fields):
+            if not await connection.fetch("SELECT FROM monitor.jobs WHERE job_id = $1", name):
+                await bulk(connection, name, day=fields["created_at"], **without_day(fields))
         case (kind, name, *rest):
             if not await connection.fetch("SELECT FROM monitor.jobs WHERE job_id = $1", name):
                 return
@@ -182,14 +88,14 @@ def test_whatever_becomes_of_jobs_history_says_what_they_say(dsn: str, changes: 
         connection = await asyncpg.connect(dsn, timeout=10)
         try:
             await connection.execute(
-                f"TRUNCATE monitor.jobs, monitor.rollup_deltas, {', '.join(f'monitor.{t}' for t in ROLLUPS)} CASCADE"
+                "TRUNCATE monitor.jobs, monitor.rollup_deltas, monitor.rollup_gaps,"
+                f" {', '.join(f'monitor.{table}' for table in ROLLUPS)} CASCADE"
             )
             for what in changes:
                 await change(database, connection, what)
             await expect_all(database, connection, extremes=False)
-            async with folding(database) as folder:
-                await fold(folder, limit=1000)
-            assert await backlog(database) == 0
+            await Folder(database).fold()
+            assert await unfolded(connection) == Unfolded(0, 0)
             await expect_all(database, connection)
         finally:
             await connection.close(timeout=5)
@@ -243,7 +149,7 @@ async def test_progress_and_claims_note_nothing(connection: asyncpg.Connection, 
     await job(connection, status="pending", robot=None)
     await job(connection, status="claimed")
     await connection.execute("UPDATE monitor.jobs SET progress_percent = 50, current_node = 'n'")
-    assert await backlog(database) == 0
+    assert (await unfolded(connection)).changes == 0
 
 
 async def test_a_job_s_transaction_waits_for_no_folding(
@@ -274,7 +180,7 @@ async def test_what_cannot_be_folded_is_recorded_and_does_not_keep_the_rest_from
     await job(connection, "after")
     folder = Folder(database)
     await folder.fold()
-    assert (folder.folded, folder.refused, await backlog(database)) == (2, 1, 0)
+    assert (folder.folded, folder.refused, (await unfolded(connection)).changes) == (2, 1, 0)
     assert await connection.fetchval("SELECT source_key FROM monitor.source_errors WHERE source = 'rollups'") == "odd"
     [totals] = await MetricsAggregator(database, NOW).totals([WEEK])
     assert totals.completed == 2
@@ -317,75 +223,6 @@ async def test_robots_hours_are_told_by_their_status(
     assert await aggregator.robot_time([AnalyticsScope(day.since, day.until, robot_id="unknown")]) == [None]
 
 
-KILLED = """
-import asyncio, sys
-from datasources.migrate import migrate, shipped
-from datasources.postgres import Database
-from datasources.settings import Settings
-from datasources.rollups import fold, folding
-
-async def main():
-    database = Database(sys.argv[1], Settings())
-    await database.open()
-    for _ in range(2):
-        async with folding(database) as connection:
-            await fold(connection, limit=300)
-    async with folding(database) as connection:
-        await fold(connection, limit=300)
-        print("in the middle", flush=True)
-        await asyncio.sleep(60)
-
-asyncio.run(main())
-"""
-
-
-@pytest.mark.slow
-async def test_a_worker_that_is_killed_in_the_middle_of_folding_leaves_every_job_counted_once(
-    dsn: str, database: Database, connection: asyncpg.Connection, fold_all: Fold
-) -> None:
-    await connection.execute(MANY, 2000)
-    worker = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", KILLED, dsn, stdout=asyncio.subprocess.PIPE, cwd=Path(__file__).parents[2]
-    )
-    async with asyncio.timeout(60):
-        assert worker.stdout is not None
-        while (line := await worker.stdout.readline()) != b"in the middle\n":
-            assert line, "the worker ended by itself"
-        worker.kill()
-        await worker.wait()
-        while not await _free(database):  # noqa: ASYNC110  # Postgres tells nobody that it has noticed
-            await asyncio.sleep(0.05)
-    assert await backlog(database) == 1400
-    [totals] = await MetricsAggregator(database, NOW).totals([WEEK])
-    await expect_totals(connection, WEEK, totals)
-    await fold_all()
-    [totals] = await MetricsAggregator(database, NOW).totals([WEEK])
-    await expect_totals(connection, WEEK, totals)
-
-
-async def _free(database: Database) -> bool:
-    async with folding(database) as connection:
-        return connection is not None
-
-
-@pytest.mark.slow
-async def test_a_backfill_is_folded_while_questions_are_answered(
-    database: Database, connection: asyncpg.Connection
-) -> None:
-    await connection.execute(MANY, 30_000)
-    folder = Folder(database)
-    folding_all = asyncio.create_task(folder.fold())
-    aggregator = MetricsAggregator(database, NOW)
-    seen = 0
-    while not folding_all.done() or not seen:
-        [totals], [slowest] = await asyncio.gather(aggregator.totals([WEEK]), aggregator.slowest([WEEK]))
-        assert totals.total == sum(workflow.runs for workflow in slowest) == 30_000
-        seen += 1
-    await folding_all
-    assert folder.folded == 30_000
-    await expect_totals(connection, WEEK, (await aggregator.totals([WEEK]))[0])
-
-
 async def test_jobs_that_are_forgotten_stay_in_history(
     database: Database, connection: asyncpg.Connection, fold_all: Fold
 ) -> None:
@@ -423,7 +260,7 @@ async def test_what_was_there_before_is_folded_after_the_migration(empty_dsn: st
         database = Database(empty_dsn, Settings())
         await database.open()
         try:
-            assert await backlog(database) == 4
+            assert (await unfolded(old)).changes == 1  # a robot was idle
             for _ in range(2):
                 await expect_all(database, old)
                 await Folder(database).fold()

@@ -18,4 +18,11 @@ SELECT date_trunc('day', created_at, 'UTC'), count(*), count(*) FILTER (WHERE st
 FROM monitor.jobs WHERE created_at >= $1 GROUP BY 1 ORDER BY 1;
 
 SELECT count(*), count(*) FILTER (WHERE h.success)
-FROM monitor.healing_events h JOIN monitor.jobs j ON j.job_id = h.job_id WHERE j.created_at >= $1
+FROM monitor.healing_events h JOIN monitor.jobs j ON j.job_id = h.job_id WHERE j.created_at >= $1;
+
+SELECT width_bucket(duration_ms, least, most, 20), count(*)
+FROM monitor.jobs, (
+    SELECT min(duration_ms) AS least, max(duration_ms) + 1 AS most
+    FROM monitor.jobs WHERE created_at >= $1 AND status IN ('completed', 'failed')
+) range
+WHERE created_at >= $1 AND status IN ('completed', 'failed') GROUP BY 1 ORDER BY 1
