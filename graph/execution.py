@@ -26,6 +26,7 @@ from graphql import Executor as GraphQLExecutor
 
 from datasources.settings import Settings
 from graph.context import Context
+from graph.deadline import Deadline
 from graph.documents import Documents
 from graph.errors import ClientError, present
 from graph.judgement import TooComplex
@@ -192,7 +193,7 @@ class Executor:
         self, operation: Operation, executor: GraphQLExecutor[Any], events: Sequence[object], context: Context
     ) -> list[dict[str, Any]]:
         try:
-            async with asyncio.timeout(self._settings.operation_timeout_seconds):
+            with Deadline(self._settings.operation_timeout_seconds):
                 if (found := await operation.setwise.answers(executor, context, list(events))) is not None:
                     return [{"data": data} for data in found]
         except TimeoutError as error:
@@ -203,7 +204,7 @@ class Executor:
 
     async def _push_one(self, executor: GraphQLExecutor[Any], context: Context) -> dict[str, Any]:
         try:
-            async with asyncio.timeout(self._settings.operation_timeout_seconds):
+            with Deadline(self._settings.operation_timeout_seconds):
                 result = execute_subscription_event(executor)
                 return _answer(await result if isinstance(result, Awaitable) else result, context).body
         except TimeoutError as error:
@@ -221,7 +222,7 @@ class Executor:
 
     async def _execute(self, operation: Operation, context: Context) -> Answer:
         try:
-            async with asyncio.timeout(self._settings.operation_timeout_seconds):
+            with Deadline(self._settings.operation_timeout_seconds):
                 executor = self._graphql_executor(operation, context)
                 if isinstance(executor, list):
                     return _answer(ExecutionResult(None, executor), context)
