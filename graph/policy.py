@@ -57,9 +57,9 @@ def _completed(headers: Sequence[tuple[bytes, bytes]], *, encrypted: bool) -> li
     added = [_SNIFF, _HSTS] if encrypted else [_SNIFF]
     if said.get(b"content-type", b"").startswith(_HTML):
         added += _OF_PAGES
-    completed = [*headers, *(header for header in added if header[0] not in said)]
-    if _ORIGIN not in said.get(_VARY, b""):
-        vary = [value for name, value in headers if name == _VARY]
-        completed = [header for header in completed if header[0] != _VARY]
-        completed.append((_VARY, b", ".join([*vary, _ORIGIN])))
-    return completed
+    vary = said.get(_VARY)
+    if vary is None:
+        added.append((_VARY, _ORIGIN))
+    elif _ORIGIN not in vary:
+        headers = [header if header[0] != _VARY else (_VARY, b"%s, %s" % (header[1], _ORIGIN)) for header in headers]
+    return [*headers, *(header for header in added if header[0] not in said)]
