@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from functools import partial
+from functools import lru_cache, partial
 from importlib.metadata import version
 
 from fastapi import FastAPI
@@ -32,7 +32,7 @@ from graph.fleet_metrics import FleetMetrics, MetricsPage
 from graph.graphiql import asset_route, page_for
 from graph.health import Health
 from graph.hosts import Hosts
-from graph.http import GraphQLEndpoint
+from graph.http import GraphQLEndpoint, Shortcut
 from graph.keys import Keys
 from graph.legacy import legacy_routes
 from graph.logs import configure
@@ -54,6 +54,8 @@ from graph.websocket import GraphQLSocket
 from subscriptions.live import Live
 from subscriptions.tasks import keep_going
 
+_SCOPES = 256  # whose view of the database is kept
+
 
 def create_app(settings: Settings, dsn: str, spans: Spans | None = None) -> FastAPI:
     """The application over the database at the DSN."""
@@ -74,8 +76,10 @@ def create_app(settings: Settings, dsn: str, spans: Spans | None = None) -> Fast
     pace = Pace(database, settings)
     authenticator = Authenticator(settings, Keys(database), audit.note)
 
+    scoped = lru_cache(maxsize=_SCOPES)(database.scoped)
+
     def context(correlation_id: str, viewer: Viewer) -> Context:
-        seen = database.scoped(viewer.view(masking=settings.mask_error_messages))
+        seen = scoped(viewer.view(masking=settings.mask_error_messages))
         return Context(seen, settings, correlation_id, viewer, pace, collector=live.collector)
 
     operations = ObservedOperations(executor, streams, context, metrics, audit.refused)
@@ -117,6 +121,7 @@ def create_app(settings: Settings, dsn: str, spans: Spans | None = None) -> Fast
         version=version("casare-monitor"),
         lifespan=lifespan,
         openapi_url=None,
+        telemetry={"tracing": False, "metrics": False, "logs": False},  # ours are `Exchanges` and `Watch`
     )
     app.state.traffic = traffic
     app.state.streams = streams
@@ -138,6 +143,7 @@ def create_app(settings: Settings, dsn: str, spans: Spans | None = None) -> Fast
             _front(settings),
         ]
     )
+    app.add_middleware(Shortcut, path="/graphql", endpoint=endpoint)
     _surround(app, authenticator, settings, metrics, audit, spans)
     return app
 
