@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from functools import lru_cache, partial
+from functools import partial
 from importlib.metadata import version
 
 from fastapi import FastAPI
@@ -54,8 +54,6 @@ from graph.websocket import GraphQLSocket
 from subscriptions.live import Live
 from subscriptions.tasks import keep_going
 
-_SCOPES = 256  # whose view of the database is kept
-
 
 def create_app(settings: Settings, dsn: str, spans: Spans | None = None) -> FastAPI:
     """The application over the database at the DSN."""
@@ -76,10 +74,8 @@ def create_app(settings: Settings, dsn: str, spans: Spans | None = None) -> Fast
     pace = Pace(database, settings)
     authenticator = Authenticator(settings, Keys(database), audit.note)
 
-    scoped = lru_cache(maxsize=_SCOPES)(database.scoped)
-
     def context(correlation_id: str, viewer: Viewer) -> Context:
-        seen = scoped(viewer.view(masking=settings.mask_error_messages))
+        seen = database.scoped(viewer.view(masking=settings.mask_error_messages))
         return Context(seen, settings, correlation_id, viewer, pace, collector=live.collector)
 
     operations = ObservedOperations(executor, streams, context, metrics, audit.refused)
