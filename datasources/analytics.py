@@ -8,7 +8,9 @@ broken ends of a window from the jobs, in one snapshot: they never lag. `rollups
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeVar
 
@@ -43,12 +45,15 @@ Value = TypeVar("Value")
 
 
 class MetricsAggregator:
-    """Answers for scopes of one shape at a time: scopes that differ in their workflow or robot only."""
+    """Answers of one operation, for scopes of one shape at a time: such as differ in their workflow or robot only."""
 
     def __init__(self, database: Database, now: datetime, kept: datetime | None = None) -> None:
         self._database = database
         self._now = now
         self._kept = kept  # jobs from before may be forgotten
+        # A page that shows percentiles shows them over time as well, and sketches are what is longest to read.
+        self._drawn: dict[Hashable, Mapping[str, _Drawn]] = {}
+        self._turns: defaultdict[Hashable, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def totals(self, scopes: Sequence[AnalyticsScope]) -> list[Totals]:
         """How the jobs of each scope went."""
@@ -57,11 +62,8 @@ class MetricsAggregator:
 
     async def percentiles(self, scopes: Sequence[AnalyticsScope], measure: str = "run") -> list[Percentiles]:
         """Run times (`run`) or waiting times (`wait`) of each scope: exact where all that is asked for is little."""
-        most = MOST_EXACT if scopes[0].exact else _FEW
-        found = await self._by_key(
-            "percentiles", scopes, sketched=True, measure=measure, most=most, fractions=FRACTIONS
-        )
-        return [await _percentiles(found[scope.key]) if scope.key in found else Percentiles() for scope in scopes]
+        found = await self._sketched(scopes, measure)
+        return [found[scope.key].percentiles() if scope.key in found else Percentiles() for scope in scopes]
 
     async def slowest(self, scopes: Sequence[AnalyticsScope]) -> list[list[SlowWorkflow]]:
         """The slowest workflows of each scope, slowest first."""
@@ -111,12 +113,17 @@ class MetricsAggregator:
         """The measures of each scope, step by step from the one in which its window begins."""
         sketched = any(measure.fraction is not None for measure in measures)
         counted = await self._by_key("totals", scopes, step=step)
-        drawn = await self._by_key("sketches", scopes, step=step, sketched=True, measure="run") if sketched else {}
+        shared = step in {Step.DAY, Step.WEEK} and not scopes[0].exact
+        read = await self._sketched(scopes, "run") if sketched and shared else {}
+        alone = sketched and not shared
+        drawn = await self._by_key("sketches", scopes, step=step, sketched=True, measure="run") if alone else {}
         starts = step.starts(scopes[0].since, min(scopes[0].until, self._now))
         answers = []
         for scope in scopes:
             totals = {row["start"]: Totals(*row[2:]) for row in counted.get(scope.key, ())}
             sketches = await _sketches(drawn.get(scope.key, ()))
+            if scope.key in read:
+                sketches = read[scope.key].by(step)
             answers.append(
                 [
                     Point(
@@ -137,6 +144,18 @@ class MetricsAggregator:
         first: datetime | None = row["at"]
         return first
 
+    async def _sketched(self, scopes: Sequence[AnalyticsScope], measure: str) -> Mapping[str, _Drawn]:
+        """What is known of the times of each scope, with sketches by the day; read once."""
+        most = MOST_EXACT if scopes[0].exact else _FEW
+        asked = scopes[0].shape, tuple(scope.key for scope in scopes), measure, most
+        async with self._turns[asked]:
+            if asked not in self._drawn:
+                found = await self._by_key(
+                    "percentiles", scopes, step=Step.DAY, sketched=True, measure=measure, most=most, fractions=FRACTIONS
+                )
+                self._drawn[asked] = {key: _Drawn(rows[0], await _sketches(rows)) for key, rows in found.items()}
+            return self._drawn[asked]
+
     async def _by_key(
         self,
         name: str,
@@ -150,11 +169,12 @@ class MetricsAggregator:
         scope = scopes[0]
         keys = sorted({scope.key for scope in scopes})
         of_workflow, of_robot = scope.workflow_id is not None, scope.robot_id is not None
+        hours, days = not (sketched and of_robot), step is not Step.HOUR  # no robot has sketches by the hour
         if crossed or (of_workflow and of_robot) or step is Step.MINUTE:
             cover = Cover.from_jobs(scope.since, scope.until)
         else:
-            hours, days = not (sketched and of_robot), step is not Step.HOUR  # no robot has sketches by the hour
             cover = Cover.of(scope.since, scope.until, self._now, hours=hours, days=days, kept=self._kept)
+        drawn = cover.drawn if days else [(*span, 1) for span in cover.spans]
         records = await self._database.fetch(
             _SQL[name],
             {
@@ -169,6 +189,10 @@ class MetricsAggregator:
                 "span_grains": [span[0] for span in cover.spans],
                 "span_starts": [span[1] for span in cover.spans],
                 "span_ends": [span[2] for span in cover.spans],
+                "drawn_grains": [span[0] for span in drawn],
+                "drawn_starts": [span[1] for span in drawn],
+                "drawn_ends": [span[2] for span in drawn],
+                "drawn_signs": [span[3] for span in drawn],
                 "edge_starts": [edge[0] for edge in cover.edges],
                 "edge_ends": [edge[1] for edge in cover.edges],
                 **parameters,
@@ -193,19 +217,36 @@ def _of_robot(scopes: Sequence[AnalyticsScope]) -> bool:
     return scopes[0].robot_id is not None
 
 
-async def _percentiles(rows: Sequence[asyncpg.Record]) -> Percentiles:
-    [sketch] = (await _sketches(rows, step=None)).values()
-    row = rows[0]
-    exact = row["read"] == row["total"]  # fewer where the jobs are forgotten, and none where they were too many
-    p50, p75, p90, p95, p99 = row["values"] if exact else sketch.quantiles(FRACTIONS)
-    return Percentiles(p50, p75, p90, p95, p99, exact, sketch)
+@dataclass(frozen=True, slots=True)
+class _Drawn:
+    """What the jobs of a scope say, where they are few enough to be read, and its sketches by the day."""
+
+    row: asyncpg.Record
+    days: Mapping[datetime, Sketch]
+
+    def by(self, step: Step) -> dict[datetime, Sketch]:
+        """The sketches by a step of days."""
+        parts: defaultdict[datetime, list[Sketch]] = defaultdict(list)
+        for day, sketch in self.days.items():
+            parts[step.floor(day)].append(sketch)
+        return {start: Sketch.of((sketch.bins, sketch.counts) for sketch in part) for start, part in parts.items()}
+
+    def percentiles(self) -> Percentiles:
+        """Those of all days."""
+        sketch = Sketch.of((day.bins, day.counts) for day in self.days.values())
+        exact = (
+            self.row["read"] == self.row["total"]
+        )  # fewer where jobs are forgotten, and none where there are too many
+        p50, p75, p90, p95, p99 = self.row["values"] if exact else sketch.quantiles(FRACTIONS)
+        return Percentiles(p50, p75, p90, p95, p99, exact, sketch)
 
 
-async def _sketches(rows: Sequence[asyncpg.Record], step: str | None = "start") -> dict[datetime | None, Sketch]:
-    """The sketches that pieces make, by the step they belong to, or one of all."""
-    pieces: dict[datetime | None, list[tuple[Sequence[int], Sequence[int]]]] = {}
+async def _sketches(rows: Sequence[asyncpg.Record]) -> dict[datetime, Sketch]:
+    """The sketches that pieces make, by where they start."""
+    pieces: defaultdict[datetime, list[tuple[Sequence[int], Sequence[int]]]] = defaultdict(list)
     for row in rows:
-        pieces.setdefault(row[step] if step else None, []).append((row["bins"], row["counts"]))
+        counts = row["counts"] if row["sign"] > 0 else [-count for count in row["counts"]]
+        pieces[row["start"]].append((row["bins"], counts))
     sketches = {}
     for start, parts in pieces.items():
         sketches[start] = Sketch.of(parts)

@@ -18,6 +18,11 @@ monitor.rollup_gaps gap /* unscoped: a day is or is not folded for everybody */
 -- name: spans
 unnest(:span_grains::text[], :span_starts::timestamptz[], :span_ends::timestamptz[]) AS span (grain, start, stop)
 
+-- name: drawn
+-- The same spans for sketches, of which some are taken away again.
+unnest(:drawn_grains::text[], :drawn_starts::timestamptz[], :drawn_ends::timestamptz[], :drawn_signs::integer[])
+    AS span (grain, start, stop, sign)
+
 -- name: noted
 -- What has changed since the rollups of this window were folded.
 monitor.rollup_deltas c
@@ -113,13 +118,13 @@ WHERE l.value IS NOT NULL
 
 -- name: pieces
 -- The window's sketches as they lie there. They are added by who asks: Postgres would make a row of every bin for that.
-SELECT r.key, r.bins, r.counts,
+SELECT r.key, r.bins, r.counts, span.sign,
        date_trunc(:step, r.bucket, 'UTC') AS start                                          --? step
        NULL::timestamptz AS start                                                           --? !step
-FROM {spans} JOIN monitor.rollup_sketches r ON r.measure = :measure AND
+FROM {drawn} JOIN monitor.rollup_sketches r ON r.measure = :measure AND
 {spanned}
 UNION ALL
-SELECT b.key, array_agg(b.bin), array_agg(b.count), b.start
+SELECT b.key, array_agg(b.bin), array_agg(b.count), 1, b.start
 FROM (
     SELECT m.key, monitor.sketch_bin(m.value) AS bin, sum(m.sign)::integer AS count,
            date_trunc(:step, m.at, 'UTC') AS start                                          --? step
@@ -138,7 +143,7 @@ GROUP BY b.key, b.start
 -- name: percentiles
 -- Pieces of each key's sketch, and what the jobs themselves say where all of them are few enough to be read, the
 -- smallest first.
-SELECT e.key, p.bins, p.counts, e.total, e.read, e.values
+SELECT e.key, p.bins, p.counts, p.sign, p.start, e.total, e.read, e.values
 FROM (
     SELECT s.*, jobs.*
     FROM (

@@ -83,6 +83,17 @@ class Cover:
     edges: tuple[tuple[datetime, datetime], ...]
 
     @property
+    def drawn(self) -> tuple[tuple[str, datetime, datetime, int], ...]:
+        """The spans as sketches are added up: a broken day is all of it less its first hours, where those are few."""
+        added = [(*span, 1) for span in self.spans]
+        grain, first, last = self.spans[0] if self.spans else ("day", datetime.min, datetime.min)
+        midnight = Step.DAY.floor(first)
+        if grain == "hour" and first - midnight < timedelta(hours=12) and last == midnight + timedelta(days=1):
+            added[0] = ("day", midnight, last, 1)
+            added.append(("hour", midnight, first, -1))
+        return tuple(added)
+
+    @property
     def since(self) -> datetime:
         """Where it begins."""
         return min(start for start, _ in self._parts())
@@ -120,7 +131,7 @@ class Cover:
             since = finest.floor(since) if since < kept else since
             until = finest.ceiling(until) if until < kept else until
         first = finest.ceiling(since)
-        last = finest.ceiling(until) if until >= now else finest.floor(until)
+        last = (Step.DAY if days else finest).ceiling(until) if until >= now else finest.floor(until)
         if first >= last or not (hours or days):
             return cls.from_jobs(since, until)
         edges = tuple(edge for edge in ((since, first), (last, until)) if edge[0] < edge[1])
