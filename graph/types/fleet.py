@@ -139,7 +139,8 @@ class Fleet:
     @strawberry.field(
         graphql_type=list[StuckJobType],
         description="Jobs that were claimed by a robot which is offline, silent for longer than its lease, or none, "
-        "the one stuck for longest first. Whether another robot takes such a job over is for its source to say.",
+        "the one stuck for longest first. Whether another robot takes such a job over is for its source to say. Who "
+        "sees some environments only is told nothing of jobs whose robot is not among what they see.",
     )
     @staticmethod
     async def stuck_jobs(fleet: strawberry.Parent[FleetScope], info: Info, first: FirstFew = 20) -> list[StuckJob]:

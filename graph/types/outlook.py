@@ -28,7 +28,8 @@ described_enum(
         StuckReason.ROBOT_OFFLINE: "Its robot said goodbye a moment ago, and left it behind.",
         StuckReason.ROBOT_SILENT: "Its robot's heartbeats have stopped for longer than its lease: until then it is "
         "taken to be at work (`offline_after_seconds`, a minute unless set).",
-        StuckReason.ROBOT_UNKNOWN: "No robot of that name is registered, or it lies outside of what you may see.",
+        StuckReason.ROBOT_UNKNOWN: "No robot of that name is registered. Only who sees all environments is told: for "
+        "others it may be a robot at work outside of what they see.",
     },
 )
 

@@ -66,6 +66,11 @@ class LiveFleet:
         self.queues: Sequence[EnvironmentQueue] = list(self._queues())
 
     @property
+    def whole(self) -> bool:
+        """Whether whoever looks sees all environments, and so every robot there is."""
+        return self._scope.environments is None
+
+    @property
     def robot_counts(self) -> FleetRobots:
         """Its robots, by state."""
         states = self.states

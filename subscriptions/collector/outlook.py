@@ -91,7 +91,8 @@ def _stuck(fleet: LiveFleet) -> Iterator[StuckJob]:
         begun = job.claimed_at or job.created_at
         robot = fleet.anybody.get(job.robot_id)
         if robot is None:
-            yield StuckJob(job.job_id, job.robot_id, begun, StuckReason.ROBOT_UNKNOWN)
+            if fleet.whole:  # else it may be at work outside: to tell that from one that is none would tell of it
+                yield StuckJob(job.job_id, job.robot_id, begun, StuckReason.ROBOT_UNKNOWN)
         elif robot.status is RobotStatus.OFFLINE:
             silent = robot.row.last_sign < fleet.silent_since
             reason = StuckReason.ROBOT_SILENT if silent else StuckReason.ROBOT_OFFLINE

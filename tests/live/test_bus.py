@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import SecretStr, ValidationError
 from redis_server import RedisServer, redis_server, until
@@ -288,6 +288,7 @@ def batches(draw: st.DrawFn) -> Batch:
     return Batch(before, events, Position(after.high, tuple(sorted(kept))))
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a busy machine is no fault of a batch
 @given(batches())
 def test_a_batch_that_went_over_the_wire_is_the_batch(batch: Batch) -> None:
     assert decode_batch(orjson.loads(orjson.dumps(encode_batch(batch)))) == batch

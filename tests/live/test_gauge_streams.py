@@ -1,11 +1,19 @@
 """Robots, the queue and the fleet are told at once and when they change, and of everything only the newest."""
 
+import re
+from collections import Counter
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
-from live_server import Client, LiveServer, wait_until
+from live_server import PATIENCE, Client, LiveServer, wait_until
 from subscribing import ROBOTS, busy, new_robot, refusal, told
+
+import datasources
+
+WITH_NOBODY_THERE = ("collector", "events", "rollups", "sweeps")  # whose statements keep a worker going
 
 
 def test_every_robot_is_told_at_once_and_then_the_one_that_says_something_new(
@@ -75,6 +83,42 @@ def test_the_queue_is_told_at_once_and_when_it_changes(server: LiveServer, clien
     then = told(client)
     assert then["depth"] == 3
     assert then["timestamp"] > first["timestamp"]
+
+
+def statements(http: httpx.Client) -> Counter[str]:
+    """How often each statement has run."""
+    page = http.get("/metrics").text
+    counts = re.findall(r'^\w*sql_statement_duration_seconds_count{query="(\w+)"} (\S+)', page, re.MULTILINE)
+    return Counter({name: int(float(count)) for name, count in counts})
+
+
+def in_memory(http: httpx.Client) -> bool:
+    """Whether the fleet is."""
+    answer = http.post("/graphql", json={"query": "{ fleet { queueDepth } }"})
+    return '"0 statements"' in answer.headers["server-timing"]
+
+
+def test_the_queue_is_told_over_sockets_and_streams_without_a_statement(server: LiveServer, client: Client) -> None:
+    folder = Path(datasources.__file__).parent
+    texts = [(folder / f"{name}.sql").read_text() for name in WITH_NOBODY_THERE]
+    kept = {"robots_all", *(name for text in texts for name in re.findall(r"^-- name: (\w+)", text, re.MULTILINE))}
+    query = "subscription { queueMetrics(intervalSeconds: 0.1) { depth activeJobs byEnvironment { depth } } }"
+    with httpx.Client(base_url=server.http, timeout=PATIENCE) as http:
+        wait_until(lambda: in_memory(http))
+        before = statements(http)
+        assert before
+        client.subscribe("1", query)
+        with http.stream("GET", "/graphql", params={"query": query}, headers={"Accept": "text/event-stream"}) as stream:
+            told(client)
+            server.new_jobs(3)
+            while told(client)["depth"] != 3:
+                pass
+            next(line for line in stream.iter_lines() if '"depth":3' in line)
+            for _ in range(10):
+                told(client)
+        ran = statements(http) - before
+    assert "jobs_now" in ran
+    assert ran.keys() <= kept
 
 
 def test_the_queue_is_told_at_least_every_interval(client: Client) -> None:

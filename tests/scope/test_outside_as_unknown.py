@@ -72,3 +72,23 @@ def test_in_a_path(graph: Graph) -> None:
     outside = [heard(graph.http.get(path % "secret", headers=headers), "secret") for path in PATHS]
     assert outside == [heard(graph.http.get(path % "absent", headers=headers), "absent") for path in PATHS]
     assert [status for status, _ in outside] == [404, 404, 200]
+
+
+def test_in_jobs_that_robots_have_claimed(graph: Graph) -> None:
+    stuck = "{ fleet { activeJobs stuckJobCount stuckJobs { jobId reason } } }"
+    for name in ("secret", "absent"):
+        graph.sql(
+            "INSERT INTO monitor.jobs (job_id, source, workflow_id, workflow_name, robot_id, environment, status,"
+            " raw_status, created_at, claimed_at) VALUES ($1 || '-claimed', 'report', 'w', 'w', $1 || '-robot',"
+            " $1 || '-open', 'claimed', 'claimed', now(), now())",
+            name,
+        )
+    graph.renew()
+    of_none = {"jobId": "absent-claimed", "reason": "ROBOT_UNKNOWN"}
+    for scope, told in (
+        (("secret-open",), {"activeJobs": 1, "stuckJobCount": 0, "stuckJobs": []}),
+        (("absent-open",), {"activeJobs": 1, "stuckJobCount": 0, "stuckJobs": []}),
+        (None, {"activeJobs": 2, "stuckJobCount": 1, "stuckJobs": [of_none]}),
+    ):
+        answer = graph.http.post("/graphql", json={"query": stuck}, headers=bearing("operator", scope)).json()
+        assert answer == {"data": {"fleet": told}}
