@@ -23,7 +23,7 @@ _LONGEST_BACKOFF = 5.0  # seconds
 
 _log = logging.getLogger(__name__)
 
-_AWAY = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
+_AWAY = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 
 
 @dataclass(frozen=True, slots=True)

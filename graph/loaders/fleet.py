@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Any, Generic, TypeVar, cast
+from functools import partial
+from operator import attrgetter
+from typing import Any
 
-from datasources.fleet import FleetPart, FleetQueue, FleetRobots, FleetScope, FleetToday, fleet_numbers
+from datasources.fleet import FleetPart, FleetScope, fleet_numbers
 from datasources.postgres import Database, UnstorableValue, UpstreamUnavailable
 from graph.loaders.batching import Loader
 from subscriptions.collector import RPAMetricsCollector
 from subscriptions.collector.fleet import LiveFleet
-
-Value = TypeVar("Value", FleetRobots, FleetQueue, FleetToday)
 
 
 class FleetLoaders:
@@ -25,10 +24,8 @@ class FleetLoaders:
         self._seen = database.scope
         self._collector = collector
         self._pictures: dict[FleetScope, LiveFleet] = {}
-        numbers = _numbers_loader(database, offline_after, now)
-        self.robots = FleetGroup[FleetRobots](self, FleetPart.ROBOTS, lambda live: live.robot_counts, numbers)
-        self.queue = FleetGroup[FleetQueue](self, FleetPart.QUEUE, lambda live: live.queue, numbers)
-        self.today = FleetGroup[FleetToday](self, FleetPart.TODAY, lambda live: live.today, numbers)
+        self._from_postgres = partial(fleet_numbers, database, offline_after=offline_after, now=now)
+        self.numbers: Loader[tuple[FleetScope, FleetPart], Any] = Loader(self._numbers)
 
     def at_hand(self, scope: FleetScope) -> LiveFleet | None:
         """The fleet in memory; None before it is there."""
@@ -46,41 +43,22 @@ class FleetLoaders:
             raise UpstreamUnavailable("the live fleet is not kept here")
         return picture
 
-
-class FleetGroup(Generic[Value]):
-    """A part of the fleet's numbers; where they are not in memory, all parts of a scope are one statement."""
-
-    def __init__(
-        self,
-        fleet: FleetLoaders,
-        part: FleetPart,
-        pick: Callable[[LiveFleet], Value],
-        numbers: Loader[tuple[FleetScope, FleetPart], Any],
-    ) -> None:
-        self._fleet = fleet
-        self._part = part
-        self._pick: Callable[[LiveFleet], Value] = pick
-        self._numbers = numbers
-
-    async def load(self, scope: FleetScope) -> Value:
-        """The numbers of this part of the fleet."""
-        live = self._fleet.at_hand(scope)
-        return cast(Value, await self._numbers.load((scope, self._part))) if live is None else self._pick(live)
-
-
-def _numbers_loader(
-    database: Database, offline_after: float, now: datetime
-) -> Loader[tuple[FleetScope, FleetPart], Any]:
-    """Numbers by the scope and part they are of."""
-
-    async def load(keys: list[tuple[FleetScope, FleetPart]]) -> list[Any]:
+    async def _numbers(self, keys: list[tuple[FleetScope, FleetPart]]) -> list[Any]:
+        """The numbers of these parts; of a scope that is not in memory, all its parts are one statement."""
         parts: dict[FleetScope, set[FleetPart]] = {}
         for scope, part in keys:
             parts.setdefault(scope, set()).add(part)
-        answers = await asyncio.gather(
-            *(fleet_numbers(database, scope, asked, offline_after, now) for scope, asked in parts.items())
-        )
-        found = dict(zip(parts, answers, strict=True))
+        found = {scope: await self._told(scope, asked) for scope, asked in parts.items()}
         return [found[scope][part] for scope, part in keys]
 
-    return Loader(load)
+    async def _told(self, scope: FleetScope, parts: set[FleetPart]) -> Mapping[FleetPart, Any]:
+        if (live := self.at_hand(scope)) is None:
+            return await self._from_postgres(scope, parts)
+        return {part: _PARTS[part](live) for part in parts}
+
+
+_PARTS: Mapping[FleetPart, Callable[[LiveFleet], Any]] = {
+    FleetPart.ROBOTS: attrgetter("robot_counts"),
+    FleetPart.QUEUE: attrgetter("queue"),
+    FleetPart.TODAY: attrgetter("today"),
+}

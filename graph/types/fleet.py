@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from heapq import nsmallest
-from typing import Annotated
+from typing import Annotated, Any
 
 import strawberry
 
-from datasources.fleet import FleetScope
+from datasources.fleet import FleetPart, FleetScope
 from datasources.queue import EnvironmentQueue
 from graph.context import Info
 from graph.errors import BadUserInput
+from graph.loaders import Loaders
+from graph.loaders.batching import Loader
 from graph.types.failing import Failing, FailingWorkflow, failing
 from graph.types.gauges import EnvironmentDepth
+from graph.types.loaded import loaded
 from graph.types.outlook import (
     Deadline,
     DrainAssumptions,
@@ -42,6 +45,14 @@ _MOST = 100
 FirstFew = Annotated[int, strawberry.argument(description="How many of them, 1 to 100.")]
 
 
+FleetNumber = tuple[FleetScope, FleetPart]
+
+
+def numbers(loaders: Loaders) -> Loader[FleetNumber, Any]:
+    """What tells the parts of a fleet's numbers."""
+    return loaders.fleet.numbers
+
+
 def few(first: int) -> int:
     """The length of a list that is told at once."""
     if not 1 <= first <= _MOST:
@@ -53,58 +64,76 @@ def few(first: int) -> int:
 class Fleet:
     """The fleet; its root is a FleetScope."""
 
-    @strawberry.field(description="Registered robots.")
+    @loaded(int, numbers, value=lambda _, found: found.total, description="Registered robots.")
     @staticmethod
-    async def total_robots(fleet: strawberry.Parent[FleetScope], info: Info) -> int:
-        return (await info.context.loaders.fleet.robots.load(fleet)).total
+    def total_robots(fleet: strawberry.Parent[FleetScope]) -> FleetNumber:
+        return fleet, FleetPart.ROBOTS
 
-    @strawberry.field(description="Robots that run a job: the busy ones.")
+    @loaded(int, numbers, value=lambda _, found: found.busy, description="Robots that run a job: the busy ones.")
     @staticmethod
-    async def active_robots(fleet: strawberry.Parent[FleetScope], info: Info) -> int:
-        return (await info.context.loaders.fleet.robots.load(fleet)).busy
+    def active_robots(fleet: strawberry.Parent[FleetScope]) -> FleetNumber:
+        return fleet, FleetPart.ROBOTS
 
-    @strawberry.field(description="Robots that wait for a job.")
+    @loaded(int, numbers, value=lambda _, found: found.idle, description="Robots that wait for a job.")
     @staticmethod
-    async def idle_robots(fleet: strawberry.Parent[FleetScope], info: Info) -> int:
-        return (await info.context.loaders.fleet.robots.load(fleet)).idle
+    def idle_robots(fleet: strawberry.Parent[FleetScope]) -> FleetNumber:
+        return fleet, FleetPart.ROBOTS
 
-    @strawberry.field(description="Robots that said goodbye or have fallen silent.")
-    @staticmethod
-    async def offline_robots(fleet: strawberry.Parent[FleetScope], info: Info) -> int:
-        return (await info.context.loaders.fleet.robots.load(fleet)).offline
-
-    @strawberry.field(description="Robots that are alive and say that they cannot work.")
-    @staticmethod
-    async def failed_robots(fleet: strawberry.Parent[FleetScope], info: Info) -> int:
-        return (await info.context.loaders.fleet.robots.load(fleet)).failed
-
-    @strawberry.field(description="Jobs that robots run right now.")
-    @staticmethod
-    async def active_jobs(fleet: strawberry.Parent[FleetScope], info: Info) -> int:
-        return (await info.context.loaders.fleet.queue.load(fleet)).active
-
-    @strawberry.field(description="Jobs that wait for a robot.")
-    @staticmethod
-    async def queue_depth(fleet: strawberry.Parent[FleetScope], info: Info) -> int:
-        return (await info.context.loaders.fleet.queue.load(fleet)).pending
-
-    @strawberry.field(description="Jobs created since midnight UTC.")
-    @staticmethod
-    async def total_jobs_today(fleet: strawberry.Parent[FleetScope], info: Info) -> int:
-        return (await info.context.loaders.fleet.today.load(fleet)).total
-
-    @strawberry.field(
-        description="Average run of the jobs created since midnight UTC that completed or failed, in seconds; "
-        "null if there are none."
+    @loaded(
+        int,
+        numbers,
+        value=lambda _, found: found.offline,
+        description="Robots that said goodbye or have fallen silent.",
     )
     @staticmethod
-    async def average_job_duration_seconds(fleet: strawberry.Parent[FleetScope], info: Info) -> float | None:
-        return (await info.context.loaders.fleet.today.load(fleet)).average_seconds
+    def offline_robots(fleet: strawberry.Parent[FleetScope]) -> FleetNumber:
+        return fleet, FleetPart.ROBOTS
 
-    @strawberry.field(description="How long the job that waits longest has waited, in seconds; null if none waits.")
+    @loaded(
+        int,
+        numbers,
+        value=lambda _, found: found.failed,
+        description="Robots that are alive and say that they cannot work.",
+    )
     @staticmethod
-    async def oldest_pending_seconds(fleet: strawberry.Parent[FleetScope], info: Info) -> float | None:
-        return (await info.context.loaders.fleet.queue.load(fleet)).oldest_seconds
+    def failed_robots(fleet: strawberry.Parent[FleetScope]) -> FleetNumber:
+        return fleet, FleetPart.ROBOTS
+
+    @loaded(int, numbers, value=lambda _, found: found.active, description="Jobs that robots run right now.")
+    @staticmethod
+    def active_jobs(fleet: strawberry.Parent[FleetScope]) -> FleetNumber:
+        return fleet, FleetPart.QUEUE
+
+    @loaded(int, numbers, value=lambda _, found: found.pending, description="Jobs that wait for a robot.")
+    @staticmethod
+    def queue_depth(fleet: strawberry.Parent[FleetScope]) -> FleetNumber:
+        return fleet, FleetPart.QUEUE
+
+    @loaded(int, numbers, value=lambda _, found: found.total, description="Jobs created since midnight UTC.")
+    @staticmethod
+    def total_jobs_today(fleet: strawberry.Parent[FleetScope]) -> FleetNumber:
+        return fleet, FleetPart.TODAY
+
+    @loaded(
+        float | None,
+        numbers,
+        value=lambda _, found: found.average_seconds,
+        description="Average run of the jobs created since midnight UTC that completed or failed, in seconds; "
+        "null if there are none.",
+    )
+    @staticmethod
+    def average_job_duration_seconds(fleet: strawberry.Parent[FleetScope]) -> FleetNumber:
+        return fleet, FleetPart.TODAY
+
+    @loaded(
+        float | None,
+        numbers,
+        value=lambda _, found: found.oldest_seconds,
+        description="How long the job that waits longest has waited, in seconds; null if none waits.",
+    )
+    @staticmethod
+    def oldest_pending_seconds(fleet: strawberry.Parent[FleetScope]) -> FleetNumber:
+        return fleet, FleetPart.QUEUE
 
     @strawberry.field(
         graphql_type=list[EnvironmentDepth],

@@ -4,41 +4,30 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
 
 from datasources.collector import JobNow, ReportedDepth
-from datasources.fleet import FleetQueue, FleetRobots, FleetToday
+from datasources.fleet import FleetQueue, FleetToday
 from datasources.queue import EnvironmentQueue
-from datasources.robots import RobotRow
 from datasources.scope import Scope
-from datasources.statuses import RobotStatus
 from subscriptions.collector.jobs import Jobs
+from subscriptions.collector.robots import Robots
 from subscriptions.collector.tally import Day, Ended
 
 _REPORT_HOLDS = timedelta(minutes=5)  # for which a reported depth outweighs our count
 
 
-@dataclass(frozen=True, slots=True)
-class RobotNow:
-    """A robot, and what it is doing at the moment of the picture."""
-
-    row: RobotRow
-    status: RobotStatus
-
-
 class LiveFleet:
     """The fleet, or some environments of it, as of a moment; `stale` where that is longer ago than it should be.
 
-    Ages and windows end `at` the moment of the question, if that is not much later. `anybody` holds the robots of the
-    whole scope, as one may run a job of another environment.
+    Ages and windows end `at` the moment of the question, if that is not much later.
     """
 
     def __init__(
         self,
         jobs: Jobs,
-        robots: Iterable[RobotRow],
+        robots: Robots,
         reported: Mapping[str, ReportedDepth],
         scope: Scope,
         environment: str | None,
@@ -46,7 +35,7 @@ class LiveFleet:
         at: datetime,
         as_of: datetime,
         stale: bool,
-        offline_after: float,
+        silent_since: datetime,
     ) -> None:
         self._jobs = jobs
         self._reported = reported
@@ -55,32 +44,21 @@ class LiveFleet:
         self.at = at
         self.as_of = as_of
         self.stale = stale
-        self.silent_since = at - timedelta(seconds=offline_after)
-        self.anybody: Mapping[str, RobotNow] = {
-            row.robot_id: self._robot(row) for row in robots if scope.sees(row.environment)
-        }
-        self.robots: Sequence[RobotNow] = [
-            robot for robot in self.anybody.values() if self._seen(robot.row.environment)
-        ]
-        self.states: Counter[RobotStatus] = Counter(robot.status for robot in self.robots)
-        self.queues: Sequence[EnvironmentQueue] = list(self._queues())
+        self.silent_since = silent_since
+        self.anybody = robots.anybody
+        self.robots = robots.seen
+        self.states = robots.states
+        self.robot_counts = robots.counts
+
+    @cached_property
+    def queues(self) -> Sequence[EnvironmentQueue]:
+        """What waits and what runs in each environment."""
+        return list(self._queues())
 
     @property
     def whole(self) -> bool:
         """Whether whoever looks sees all environments, and so every robot there is."""
         return self._scope.environments is None
-
-    @property
-    def robot_counts(self) -> FleetRobots:
-        """Its robots, by state."""
-        states = self.states
-        return FleetRobots(
-            len(self.robots),
-            busy=states[RobotStatus.BUSY],
-            idle=states[RobotStatus.IDLE],
-            offline=states[RobotStatus.OFFLINE],
-            failed=states[RobotStatus.FAILED],
-        )
 
     @property
     def queue(self) -> FleetQueue:
@@ -130,9 +108,6 @@ class LiveFleet:
     def running(self) -> list[JobNow]:
         """The jobs that robots run."""
         return [job for job in self._jobs.claimed.values() if self._seen(job.environment)]
-
-    def _robot(self, row: RobotRow) -> RobotNow:
-        return RobotNow(row, RobotStatus.OFFLINE if row.last_sign < self.silent_since else row.status)
 
     def _seen(self, environment: str) -> bool:
         return self._environment in {None, environment} and self._scope.sees(environment)

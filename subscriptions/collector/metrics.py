@@ -15,16 +15,18 @@ from datasources.robots import RobotRow
 from datasources.scope import EVERYTHING, Scope
 from datasources.settings import Settings
 from datasources.statuses import RobotStatus
-from subscriptions.collector.fleet import LiveFleet, RobotNow
+from subscriptions.collector.fleet import LiveFleet
 from subscriptions.collector.jobs import WINDOW
 from subscriptions.collector.live_jobs import LiveJobs
 from subscriptions.collector.recorder import Recorder
+from subscriptions.collector.robots import RobotNow, Robots
 from subscriptions.collector.tally import Ended
 from subscriptions.follower import Follower
 from subscriptions.gauge import Gauge
 
 _STALE = 5.0  # seconds; robots are read at least every two, the ledger is looked at every second or two
 _START = 5.0  # seconds that somebody waits for a worker that is only starting
+_VIEWS = 100  # of the robots, by scope and environment, that are kept: clients name environments
 
 THROUGHPUT = (timedelta(minutes=1), timedelta(minutes=5), timedelta(minutes=15))
 
@@ -73,6 +75,7 @@ class RPAMetricsCollector(Recorder):
         self._robots = robots
         self._reported = reported
         self._begun = asyncio.Event()
+        self._seen: dict[tuple[Scope, str | None], Robots] = {}
         self.live_jobs = LiveJobs(database, follower, robots, changed)
 
     async def run(self) -> None:
@@ -129,17 +132,29 @@ class RPAMetricsCollector(Recorder):
         if jobs is None or not self.ready:
             raise UpstreamUnavailable("the live fleet could not be read yet")
         as_of = self.as_of
+        at = min(datetime.now(UTC), as_of + timedelta(seconds=_STALE))  # what is not known does not grow older
+        silent_since = at - timedelta(seconds=self._offline_after)
         return LiveFleet(
             jobs,
-            (row for _, row in self._robots.since(0)),
+            self._robots_seen(scope, environment, silent_since),
             dict(self._reported.since(0)),
             scope,
             environment,
-            at=min(datetime.now(UTC), as_of + timedelta(seconds=_STALE)),  # what is not known does not grow older
+            at=at,
             as_of=as_of,
             stale=self.stale,
-            offline_after=self._offline_after,
+            silent_since=silent_since,
         )
+
+    def _robots_seen(self, scope: Scope, environment: str | None, silent_since: datetime) -> Robots:
+        asked, version = (scope, environment), self._robots.version
+        known = self._seen.get(asked)
+        if known is None or not known.still(version, silent_since):
+            if len(self._seen) >= _VIEWS:
+                self._seen.clear()
+            rows = (row for _, row in self._robots.since(0))
+            known = self._seen[asked] = Robots(rows, scope, environment, silent_since, version)
+        return known
 
     def queues(self, scope: Scope = EVERYTHING) -> Mapping[str, EnvironmentQueue]:
         """What waits and what runs within a scope, by environment."""

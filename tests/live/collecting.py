@@ -19,6 +19,7 @@ from datasources.statuses import JobStatus
 from subscriptions.collector.fleet import LiveFleet
 from subscriptions.collector.jobs import USUAL, Bounds
 from subscriptions.collector.live_jobs import LiveJobs
+from subscriptions.collector.robots import Robots
 from subscriptions.collector.tally import Ended
 from subscriptions.feed import Batch, Feed
 from subscriptions.follower import Follower
@@ -134,7 +135,17 @@ class Worker:
 
     def told(self, at: datetime) -> dict[str, Any]:
         assert self.live.jobs is not None
-        fleet = LiveFleet(self.live.jobs, (), {}, EVERYTHING, None, at=at, as_of=at, stale=False, offline_after=60)
+        fleet = LiveFleet(
+            self.live.jobs,
+            Robots((), EVERYTHING, None, at),
+            {},
+            EVERYTHING,
+            None,
+            at=at,
+            as_of=at,
+            stale=False,
+            silent_since=at,
+        )
         ended = {(name, length): fleet.ended(length, name) for name in ENVIRONMENTS for length in WINDOWS}
         days = {name: fleet.created(name) for name in ENVIRONMENTS}
         return {

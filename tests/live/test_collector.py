@@ -17,6 +17,7 @@ from datasources.sql import Query
 from subscriptions import follower as following
 from subscriptions.collector.fleet import LiveFleet
 from subscriptions.collector.jobs import USUAL, Bounds
+from subscriptions.collector.robots import Robots
 
 thorough = settings(
     max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
@@ -231,7 +232,9 @@ async def test_the_sum_of_environments_is_what_somebody_sees_who_sees_those(
     assert jobs is not None
     for environments, depth in ((None, 4), ({"a"}, 2), ({"a", "c"}, 3), (set(), 0), ({"nowhere"}, 0)):
         seen = Scope(None if environments is None else frozenset(environments))
-        fleet = LiveFleet(jobs, (), {}, seen, None, at=at, as_of=at, stale=False, offline_after=60)
+        fleet = LiveFleet(
+            jobs, Robots((), seen, None, at), {}, seen, None, at=at, as_of=at, stale=False, silent_since=at
+        )
         assert fleet.queue.pending == fleet.today.total == fleet.waiting["w"] == depth
 
 
