@@ -30,7 +30,7 @@ from datasources.measures import (
     Totals,
 )
 from datasources.postgres import Database
-from datasources.sketches import Sketch
+from datasources.sketches import Sketch, numbers
 from datasources.sql import queries
 from datasources.windows import AnalyticsScope, Cover, Step
 
@@ -229,14 +229,16 @@ class _Drawn:
         parts: defaultdict[datetime, list[Sketch]] = defaultdict(list)
         for day, sketch in self.days.items():
             parts[step.floor(day)].append(sketch)
-        return {start: Sketch.of((sketch.bins, sketch.counts) for sketch in part) for start, part in parts.items()}
+        return {
+            start: part[0] if len(part) == 1 else Sketch.of((sketch.bins, sketch.counts) for sketch in part)
+            for start, part in parts.items()
+        }
 
     def percentiles(self) -> Percentiles:
         """Those of all days."""
         sketch = Sketch.of((day.bins, day.counts) for day in self.days.values())
-        exact = (
-            self.row["read"] == self.row["total"]
-        )  # fewer where jobs are forgotten, and none where there are too many
+        # Fewer are read where jobs are forgotten, and none where there are too many.
+        exact = self.row["read"] == self.row["total"]
         p50, p75, p90, p95, p99 = self.row["values"] if exact else sketch.quantiles(FRACTIONS)
         return Percentiles(p50, p75, p90, p95, p99, exact, sketch)
 
@@ -245,8 +247,8 @@ async def _sketches(rows: Sequence[asyncpg.Record]) -> dict[datetime, Sketch]:
     """The sketches that pieces make, by where they start."""
     pieces: defaultdict[datetime, list[tuple[Sequence[int], Sequence[int]]]] = defaultdict(list)
     for row in rows:
-        counts = row["counts"] if row["sign"] > 0 else [-count for count in row["counts"]]
-        pieces[row["start"]].append((row["bins"], counts))
+        counts = numbers(row["counts"])
+        pieces[row["start"]].append((numbers(row["bins"]), counts if row["sign"] > 0 else [-count for count in counts]))
     sketches = {}
     for start, parts in pieces.items():
         sketches[start] = Sketch.of(parts)

@@ -124,7 +124,7 @@ SELECT r.key, r.bins, r.counts, span.sign,
 FROM {drawn} JOIN monitor.rollup_sketches r ON r.measure = :measure AND
 {spanned}
 UNION ALL
-SELECT b.key, array_agg(b.bin), array_agg(b.count), 1, b.start
+SELECT b.key, array_to_string(array_agg(b.bin), ','), array_to_string(array_agg(b.count), ','), 1, b.start
 FROM (
     SELECT m.key, monitor.sketch_bin(m.value) AS bin, sum(m.sign)::integer AS count,
            date_trunc(:step, m.at, 'UTC') AS start                                          --? step

@@ -78,6 +78,20 @@ FROM (
     GROUP BY u.bin HAVING sum(u.count) <> 0
 ) m
 
+-- name: merged_text
+-- The same of two that are text.
+SELECT coalesce(array_to_string(array_agg(m.bin), ','), ''), coalesce(array_to_string(array_agg(m.count), ','), '')
+FROM (
+    SELECT u.bin, sum(u.count) AS count
+    FROM (
+        SELECT * FROM unnest(string_to_array(s.bins, ',')::smallint[], string_to_array(s.counts, ',')::integer[])
+        UNION ALL
+        SELECT * FROM unnest(string_to_array(excluded.bins, ',')::smallint[],
+                             string_to_array(excluded.counts, ',')::integer[])
+    ) AS u (bin, count)
+    GROUP BY u.bin HAVING sum(u.count) <> 0
+) m
+
 -- name: folding
 one AS MATERIALIZED (
     SELECT c.*, date_trunc('hour', c.at, 'UTC') AS bucket, date_trunc('day', c.at, 'UTC') AS day,
@@ -147,7 +161,7 @@ bins AS MATERIALIZED (
 into_sketches AS (
     INSERT INTO monitor.rollup_sketches AS s
     SELECT measure, dimension, key, grain, bucket, environment, source,
-           array_agg(bin), array_agg(count::integer)
+           array_to_string(array_agg(bin), ','), array_to_string(array_agg(count::integer), ',')
     FROM (
         SELECT measure, dimension, key, 'hour' AS grain, bucket, environment, source, bin, count
         FROM bins WHERE dimension <> 'robot'
@@ -158,7 +172,7 @@ into_sketches AS (
     ) both_grains
     GROUP BY measure, dimension, key, grain, bucket, environment, source
     ON CONFLICT (measure, dimension, key, grain, bucket, environment, source) DO UPDATE SET
-        (bins, counts) = ({merged})
+        (bins, counts) = ({merged_text})
 ),
 into_errors AS (
     INSERT INTO monitor.rollup_errors AS r

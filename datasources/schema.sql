@@ -538,11 +538,13 @@ CREATE TABLE monitor.rollup_sketches (
     bucket timestamp with time zone NOT NULL,
     environment text NOT NULL,
     source text NOT NULL,
-    bins smallint[] NOT NULL,
-    counts integer[] NOT NULL,
+    bins text NOT NULL,
+    counts text NOT NULL,
     CONSTRAINT rollup_sketches_measure_check CHECK ((measure = ANY (ARRAY['run'::text, 'wait'::text])))
 )
-WITH (fillfactor='50');
+WITH (fillfactor='50', toast_tuple_target='8160');
+
+COMMENT ON TABLE monitor.rollup_sketches IS 'numbers with commas between: an array is sent and read by a call for each number';
 
 CREATE TABLE monitor.rollups (
     dimension text NOT NULL,

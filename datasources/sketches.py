@@ -11,6 +11,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
+import orjson
+
 RELATIVE_ERROR = 0.01
 _GROWTH = 1.02
 _ONE = 400  # the bin that ends at 1
@@ -27,12 +29,15 @@ class Sketch:
     @classmethod
     def of(cls, pieces: Iterable[tuple[Sequence[int], Sequence[int]]]) -> Sketch:
         """The sum of sketches, whose bins may come in any order; counts below zero take away."""
-        rest = iter(pieces)
-        added = dict(zip(*next(rest, ((), ())), strict=True))
-        for bins, counts in rest:
+        parts = [part for part in pieces if part[0]]
+        if not parts:
+            return EMPTY
+        least, most = min(min(bins) for bins, _ in parts), max(max(bins) for bins, _ in parts)
+        added = [0] * (max(most, 0) - min(least, 0) + 1)  # bins below zero count from its end
+        for bins, counts in parts:
             for bin_, count in zip(bins, counts, strict=True):
-                added[bin_] = added.get(bin_, 0) + count
-        kept = sorted((bin_, count) for bin_, count in added.items() if count > 0)
+                added[bin_] += count
+        kept = [(bin_, added[bin_]) for bin_ in range(least, most + 1) if added[bin_] > 0]
         return cls(*zip(*kept, strict=True)) if kept else EMPTY
 
     @property
@@ -67,6 +72,12 @@ class Sketch:
 
 
 EMPTY = Sketch()
+
+
+def numbers(text: str) -> list[int]:
+    """Integers with commas between, as `monitor.rollup_sketches` holds them."""
+    found: list[int] = orjson.loads(f"[{text}]")
+    return found
 
 
 def middle(bin_: int) -> float:

@@ -32,7 +32,7 @@ from graph.fleet_metrics import FleetMetrics, MetricsPage
 from graph.graphiql import asset_route, page_for
 from graph.health import Health
 from graph.hosts import Hosts
-from graph.http import GraphQLEndpoint
+from graph.http import GraphQLEndpoint, Shortcut
 from graph.keys import Keys
 from graph.legacy import legacy_routes
 from graph.logs import configure
@@ -117,6 +117,7 @@ def create_app(settings: Settings, dsn: str, spans: Spans | None = None) -> Fast
         version=version("casare-monitor"),
         lifespan=lifespan,
         openapi_url=None,
+        telemetry={"tracing": False, "metrics": False, "logs": False},  # ours are `Exchanges` and `Watch`
     )
     app.state.traffic = traffic
     app.state.streams = streams
@@ -138,6 +139,7 @@ def create_app(settings: Settings, dsn: str, spans: Spans | None = None) -> Fast
             _front(settings),
         ]
     )
+    app.add_middleware(Shortcut, path="/graphql", endpoint=endpoint)
     _surround(app, authenticator, settings, metrics, audit, spans)
     return app
 

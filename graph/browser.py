@@ -54,7 +54,8 @@ class Origins:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass on what may be, with the headers that tell browsers so."""
-        if scope["type"] == "http":
+        of_page = any(name == b"origin" for name, _ in scope.get("headers", ()))
+        if scope["type"] == "http" and of_page:
             await self._with_cors(scope, receive, send)
         elif scope["type"] != "websocket" or self._may_open(scope):
             await self._app(scope, receive, send)

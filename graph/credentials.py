@@ -63,8 +63,8 @@ def presented(scope: Scope) -> str | None:
             if not _API_KEY.fullmatch(key):
                 raise Refused("X-API-Key holds no API key")
             found.append(key)
-    if _may_be_in_the_query(scope):
-        queried: Sequence[str] = scope.get(_FOUND, ())
+    queried: Sequence[str] = scope.get(_FOUND, ())
+    if queried and _may_be_in_the_query(scope):
         found.extend(queried)
     if len(found) > 1:
         raise Refused("several credentials at once")

@@ -27,6 +27,7 @@ from graphql import Executor as GraphQLExecutor
 from datasources.settings import Settings
 from graph.answers import Answer
 from graph.context import Context
+from graph.deadline import Deadline
 from graph.documents import Documents
 from graph.errors import ClientError, present
 from graph.judgement import TooComplex
@@ -185,7 +186,7 @@ class Executor:
         self, operation: Operation, executor: GraphQLExecutor[Any], events: Sequence[object], context: Context
     ) -> list[dict[str, Any]]:
         try:
-            async with asyncio.timeout(self._settings.operation_timeout_seconds):
+            with Deadline(self._settings.operation_timeout_seconds):
                 if (found := await operation.setwise.answers(executor, context, list(events))) is not None:
                     return [{"data": data} for data in found]
         except TimeoutError as error:
@@ -196,7 +197,7 @@ class Executor:
 
     async def _push_one(self, executor: GraphQLExecutor[Any], context: Context) -> dict[str, Any]:
         try:
-            async with asyncio.timeout(self._settings.operation_timeout_seconds):
+            with Deadline(self._settings.operation_timeout_seconds):
                 result = execute_subscription_event(executor)
                 return _answer(await result if isinstance(result, Awaitable) else result, context).body
         except TimeoutError as error:
@@ -214,7 +215,7 @@ class Executor:
 
     async def _execute(self, operation: Operation, context: Context) -> Answer:
         try:
-            async with asyncio.timeout(self._settings.operation_timeout_seconds):
+            with Deadline(self._settings.operation_timeout_seconds):
                 if self._shared is None or operation.type is not OperationType.QUERY:
                     return await self._evaluate(operation, context)
                 return await self._share(self._shared, operation, context)

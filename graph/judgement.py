@@ -130,7 +130,7 @@ class Judgement:
 
     def cost(self, variables: Mapping[str, Any]) -> int:
         """What it costs with the values of these variables."""
-        return self.pages.total(self.part.cost, {**self.defaults, **variables})
+        return self.pages.total(self.part.cost, {**self.defaults, **variables} if self.defaults else variables)
 
 
 class Judge:

@@ -10,7 +10,8 @@ import logging
 import sys
 import warnings
 from datetime import UTC, datetime
-from typing import Any
+from functools import lru_cache
+from typing import Any, TextIO
 
 import orjson
 
@@ -26,7 +27,7 @@ def configure(settings: Settings) -> None:
     warnings.filterwarnings("ignore", r"coroutine '(Executor|GraphQLCoreConverter)\.", RuntimeWarning)
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False  # no line of ours tells them
     as_json = settings.log_format == "json" or (settings.log_format == "auto" and not sys.stderr.isatty())
-    handler = logging.StreamHandler(sys.stderr)
+    handler = Lines(sys.stderr)
     handler.setFormatter(JsonLines() if as_json else TextLines())
     root = logging.getLogger()
     root.handlers[:] = [handler]
@@ -37,13 +38,25 @@ def configure(settings: Settings) -> None:
         logger.propagate = True
 
 
+class Lines(logging.StreamHandler[TextIO]):
+    """Writes a record as soon as it is there, and asks no more of the stream than that."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write its line; logging holds the lock."""
+        try:
+            self.stream.write(self.format(record) + "\n")
+            self.stream.flush()
+        except Exception:  # noqa: BLE001  # as logging has it: who logs must not fail
+            self.handleError(record)
+
+
 class JsonLines(logging.Formatter):
     """A record as a JSON object on one line."""
 
     def format(self, record: logging.LogRecord) -> str:
         """The line."""
         line: dict[str, Any] = {
-            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "time": f"{_second(int(record.created))}.{int(record.created * 1000) % 1000:03}+00:00",
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),
@@ -52,6 +65,11 @@ class JsonLines(logging.Formatter):
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
         return orjson.dumps(line, default=str).decode()
+
+
+@lru_cache(maxsize=1)
+def _second(at: int) -> str:
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 class TextLines(logging.Formatter):

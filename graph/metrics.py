@@ -64,6 +64,7 @@ class Metrics:
         self._registry = CollectorRegistry()
         if self._directory is None:
             ProcessCollector(registry=self._registry)
+        self._of_requests: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
         self._children: dict[tuple[object, ...], Counter | Histogram] = {}
         self._names = Names()
         self._queries = Names()
@@ -90,9 +91,15 @@ class Metrics:
 
     def request(self, handler: str, method: str, status: int, seconds: float) -> None:
         """Count an HTTP request."""
-        method = method if method in _METHODS else "other"
-        self._child(self._requests, handler, method, str(status)).inc()
-        self._child(self._request_seconds, handler).observe(seconds)
+        series = self._of_requests.get((handler, method, status))
+        if series is None:
+            known = method if method in _METHODS else "other"
+            series = self._requests.labels(handler, known, status), self._request_seconds.labels(handler)
+            if known == method:  # as the others are as many as clients like
+                self._of_requests[handler, method, status] = series
+        counter, histogram = series
+        counter.inc()
+        histogram.observe(seconds)
 
     def operation(self, name: str | None, kind: str, seconds: float, codes: Iterable[str]) -> None:
         """Count an operation that ran, with the codes of the errors in its answer."""

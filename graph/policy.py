@@ -1,11 +1,12 @@
-"""What browsers are told of every answer: to believe its type, and of pages what they may load and who sees them.
+"""What browsers are told of every answer: to believe its type, to keep it for pages of one origin, and of pages what
+they may load and who sees them.
 
 A page that brings no policy of its own may load nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -20,6 +21,7 @@ _OF_PAGES = (
     (b"cache-control", b"no-cache"),
 )
 _SNIFF = (b"x-content-type-options", b"nosniff")
+_VARY, _ORIGIN = b"vary", b"Origin"  # caches keep what pages of one origin may read apart from that of another
 _HSTS = (b"strict-transport-security", b"max-age=31536000")
 
 
@@ -50,9 +52,14 @@ class Policies:
         await self._app(scope, receive, saying)
 
 
-def _completed(headers: Iterable[tuple[bytes, bytes]], *, encrypted: bool) -> list[tuple[bytes, bytes]]:
+def _completed(headers: Sequence[tuple[bytes, bytes]], *, encrypted: bool) -> list[tuple[bytes, bytes]]:
     said = dict(headers)
     added = [_SNIFF, _HSTS] if encrypted else [_SNIFF]
     if said.get(b"content-type", b"").startswith(_HTML):
         added += _OF_PAGES
+    vary = said.get(_VARY)
+    if vary is None:
+        added.append((_VARY, _ORIGIN))
+    elif _ORIGIN not in vary:
+        headers = [header if header[0] != _VARY else (_VARY, b"%s, %s" % (header[1], _ORIGIN)) for header in headers]
     return [*headers, *(header for header in added if header[0] not in said)]

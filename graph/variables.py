@@ -14,7 +14,7 @@ _DEEPEST = 20
 def count_values(variables: Mapping[str, Any]) -> None:
     """Refuse variables that hold too much, or hold it too deeply; raises TooComplex."""
     count, depth = 0, 0
-    level: list[Any] = [variables]
+    level: list[Any] = [variables] if variables else []
     while level:
         count += sum(map(len, level))
         if count > _MOST:

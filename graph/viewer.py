@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from functools import lru_cache
 
 from datasources.scope import EVERYTHING, Scope
 
@@ -46,12 +47,17 @@ class Viewer:
 
     def view(self, *, masking: bool) -> Scope:
         """The scope they read with; masking hides what errors said from those who are no operators."""
-        return replace(self.scope, masked=True) if masking and not self.may(Role.OPERATOR) else self.scope
+        return _masked(self.scope) if masking and not self.may(Role.OPERATOR) else self.scope
 
     @property
     def sight(self) -> Hashable:
         """What they see of the same data: those with equal sight may share an answer."""
         return self.scope, self.may(Role.OPERATOR)
+
+
+@lru_cache(maxsize=256)
+def _masked(scope: Scope) -> Scope:
+    return replace(scope, masked=True)
 
 
 NOBODY = Viewer("anonymous", known=False)

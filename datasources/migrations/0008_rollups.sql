@@ -75,10 +75,11 @@ CREATE TABLE monitor.rollup_sketches (
     bucket      timestamptz NOT NULL,
     environment text NOT NULL,
     source      text NOT NULL,
-    bins        smallint[] NOT NULL,
-    counts      integer[] NOT NULL,
+    bins        text NOT NULL,
+    counts      text NOT NULL,
     PRIMARY KEY (measure, dimension, key, grain, bucket, environment, source)
-) WITH (fillfactor = 50);
+) WITH (fillfactor = 50, toast_tuple_target = 8160);
+COMMENT ON TABLE monitor.rollup_sketches IS 'numbers with commas between: an array is sent and read by a call for each number';
 
 CREATE TABLE monitor.rollup_errors (
     dimension   text NOT NULL,

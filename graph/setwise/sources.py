@@ -12,16 +12,18 @@ from dataclasses import dataclass
 from functools import partial
 from inspect import iscoroutine
 from operator import attrgetter
-from typing import Any
+from typing import Any, cast
 
 from graphql import default_field_resolver
 from graphql.pyutils import is_awaitable
-from strawberry.types.field import StrawberryField
+from strawberry.types.fields.resolver import StrawberryResolver
 
 from graph.loaders.batching import Loader
 from graph.setwise.places import Place, Run
 from graph.setwise.shapes import Column, Unusual, ordinary
 from graph.types.loaded import LOADED, Loaded
+
+Call = Callable[[Run], Callable[[Any], Any]]  # what is to be called for each parent, for one execution of a plan
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -40,12 +42,12 @@ class Attribute:
 class Computed:
     """A function of the parent."""
 
-    place: Place
+    call: Call
     waits = False
 
     async def column(self, run: Run, parents: Column) -> Column:
         """The values of these parents."""
-        values = list(map(_bound(self.place, run), parents))
+        values = list(map(self.call(run), parents))
         if not all(map(ordinary, set(map(type, values)))):
             _close(values)
             raise Unusual
@@ -97,13 +99,12 @@ def ask(run: Run, parents: Column, fields: Sequence[Asked]) -> Callable[[], Awai
 class Resolved:
     """What a resolver gives for each parent, waited for together."""
 
-    place: Place
-    call: Callable[[Place, Run], Callable[[Any], Any]]
+    call: Call
     waits = True
 
     async def column(self, run: Run, parents: Column) -> Column:
         """The values of these parents."""
-        return await each(self.call(self.place, run), parents)
+        return await each(self.call(run), parents)
 
 
 Source = Attribute | Computed | Asked | Resolved
@@ -113,14 +114,15 @@ def source(place: Place) -> Source:
     """Where the values of a field come from."""
     field = place.strawberry
     if field is None or field.is_subscription or field.extensions:
-        return Resolved(place, _as_declared)
-    if field.base_resolver is None:
+        return Resolved(_as_declared(place))
+    if (resolver := field.base_resolver) is None:
         return Attribute(field.python_name)
     if (how := field.metadata.get(LOADED)) is not None:
         return Asked(place, how)
-    if field.base_resolver.self_parameter or field.base_resolver.root_parameter:
-        return Resolved(place, _as_declared)
-    return Resolved(place, _bound) if field.is_async else Computed(place)
+    if resolver.self_parameter or resolver.root_parameter:
+        return Resolved(_as_declared(place))
+    call = _bound(place, resolver)
+    return Resolved(call) if field.is_async else Computed(call)
 
 
 async def each(call: Callable[[Any], Any], parents: Column) -> Column:
@@ -154,30 +156,34 @@ async def _ended(waiting: Future[Column]) -> Column:
     return found
 
 
-def _as_declared(place: Place, run: Run) -> Callable[[Any], Any]:
+def _as_declared(place: Place) -> Call:
     """The field's resolver as graphql-core calls it."""
     resolve = place.definition.resolve or default_field_resolver
-    info, arguments = run.info(place), run.coerced(place)
-    return lambda parent: resolve(parent, info, **arguments)
+
+    def call(run: Run) -> Callable[[Any], Any]:
+        info, arguments = run.info(place), run.coerced(place)
+        return lambda parent: resolve(parent, info, **arguments)
+
+    return call
 
 
-def _bound(place: Place, run: Run) -> Callable[[Any], Any]:
+def _bound(place: Place, resolver: StrawberryResolver[Any]) -> Call:
     """The function behind a field of Strawberry's, waiting for the parent alone."""
-    resolver = _resolver(place.strawberry)
-    arguments = run.arguments(place)
-    if resolver.info_parameter is not None:
-        arguments = {**arguments, resolver.info_parameter.name: run.strawberry_info(place)}
-    function = partial(resolver.wrapped_func, **arguments)
-    parent = resolver.parent_parameter
-    if parent is None:
-        return lambda _parent: function()
-    if next(iter(resolver.signature.parameters)) == parent.name:
-        return function
-    return lambda row: function(**{parent.name: row})
+    function = cast(Callable[..., Any], resolver.wrapped_func)  # never a class method, which has a self of its own
+    parent, info = resolver.parent_parameter, resolver.info_parameter
+    first = parent is not None and next(iter(resolver.signature.parameters)) == parent.name
 
+    def call(run: Run) -> Callable[[Any], Any]:
+        arguments = run.arguments(place)
+        if info is not None:
+            arguments = {**arguments, info.name: run.strawberry_info(place)}
+        if parent is None:
+            return lambda _parent: function(**arguments)
+        if first:
+            return partial(function, **arguments) if arguments else function
+        return lambda row: function(**{parent.name: row}, **arguments)
 
-def _resolver(field: StrawberryField | None) -> Any:
-    return None if field is None else field.base_resolver
+    return call
 
 
 def _close(values: Column) -> None:

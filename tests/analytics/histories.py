@@ -68,15 +68,19 @@ async def bulk(connection: asyncpg.Connection, *names: str, day: datetime, **oth
 
 
 async def rolled_up(connection: asyncpg.Connection) -> dict[str, list[tuple[Any, ...]]]:
-    """All that the rollups say, without what has come to nothing."""
+    """All that the rollups say, without what has come to nothing, and with bins in any order."""
     said = {}
     for table in ROLLUPS:
         rows = await connection.fetch(f"SELECT * FROM monitor.{table}")
-        said[table] = sorted(
-            (tuple(sorted(map(str, value)) if isinstance(value, list) else value for value in row) for row in rows),
-            key=str,
-        )
+        said[table] = sorted((tuple(map(_in_order, row.items())) for row in rows), key=str)
     return said
+
+
+def _in_order(column: tuple[str, Any]) -> Any:
+    name, value = column
+    if name not in {"bins", "counts"}:
+        return value
+    return sorted(value.split(",") if isinstance(value, str) else map(str, value))
 
 
 async def expect_all(database: Database, connection: asyncpg.Connection, *, extremes: bool = True) -> None:

@@ -62,7 +62,7 @@ def test_a_round_measures_every_server_on_every_question(running: list[Server], 
     measured = list(measure(asked[:2], running, plan, bundled, steps.append))
     assert [(of.question, of.server) for of in measured] == [(name, server) for name in NAMES[:2] for server in SERVERS]
     assert all(of.requests > 0 and of.p50_ms <= of.p99_ms for of in measured)
-    assert len(steps) == plan.steps(questions=2, servers=4)
+    assert len(steps) == plan.steps(questions=2, servers=len(SERVERS))
 
 
 def test_ratios_are_taken_within_a_round_so_that_a_slow_one_counts_for_both_sides() -> None:
