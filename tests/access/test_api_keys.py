@@ -107,7 +107,12 @@ def test_a_key_may_what_its_role_may_in_its_environments(server: Graph) -> None:
         )
     narrow, wide = make(server.dsn, "narrow", environments=["a"]), make(server.dsn, "wide")
     none, robot = make(server.dsn, "none", environments=[]), make(server.dsn, "robot", role="robot")
-    seen = [ask(server, key).json()["data"]["fleet"]["totalRobots"] for key in (narrow, wide, none)]
+
+    def robots(key: str) -> int:
+        return ask(server, key).json()["data"]["fleet"]["totalRobots"]
+
+    eventually(lambda: robots(wide) == 3)
+    seen = [robots(key) for key in (narrow, wide, none)]
     assert seen == [2, 3, 0]
     assert ask(server, robot).status_code == 403
 

@@ -3,17 +3,13 @@
 import re
 from collections import Counter
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from live_server import PATIENCE, Client, LiveServer, wait_until
+from serving import kept_going
 from subscribing import ROBOTS, busy, new_robot, refusal, told
-
-import datasources
-
-WITH_NOBODY_THERE = ("collector", "events", "rollups", "sweeps")  # whose statements keep a worker going
 
 
 def test_every_robot_is_told_at_once_and_then_the_one_that_says_something_new(
@@ -99,9 +95,6 @@ def in_memory(http: httpx.Client) -> bool:
 
 
 def test_the_queue_is_told_over_sockets_and_streams_without_a_statement(server: LiveServer, client: Client) -> None:
-    folder = Path(datasources.__file__).parent
-    texts = [(folder / f"{name}.sql").read_text() for name in WITH_NOBODY_THERE]
-    kept = {"robots_all", *(name for text in texts for name in re.findall(r"^-- name: (\w+)", text, re.MULTILINE))}
     query = "subscription { queueMetrics(intervalSeconds: 0.1) { depth activeJobs byEnvironment { depth } } }"
     with httpx.Client(base_url=server.http, timeout=PATIENCE) as http:
         wait_until(lambda: in_memory(http))
@@ -118,7 +111,7 @@ def test_the_queue_is_told_over_sockets_and_streams_without_a_statement(server: 
                 told(client)
         ran = statements(http) - before
     assert "jobs_now" in ran
-    assert ran.keys() <= kept
+    assert ran.keys() <= kept_going()
 
 
 def test_the_queue_is_told_at_least_every_interval(client: Client) -> None:

@@ -128,7 +128,10 @@ def test_a_robot_that_leaves_the_scope_is_told_of_no_more_and_shown_to_nobody_wh
 def test_the_queue_is_that_of_the_scope(server: LiveServer) -> None:
     new_job(server, "hidden", environment=OUTSIDE, status="pending")
     new_job(server, "shown", environment=INSIDE, status="pending")
-    with Watcher(server) as watcher:
+    with Watcher(server, environments=None) as everyone, Watcher(server) as watcher:
+        everyone.subscribe("1", QUEUE)
+        while told(everyone)["depth"] < 2:  # until both are known in memory
+            pass
         watcher.subscribe("1", QUEUE)
         assert told(watcher)["byEnvironment"] == [{"environment": INSIDE, "depth": 1}]
 
@@ -137,7 +140,10 @@ def test_the_fleet_is_that_of_the_scope(server: LiveServer) -> None:
     new_robot(server, "hidden", OUTSIDE)
     new_robot(server, "shown", INSIDE)
     new_job(server, "hidden", environment=OUTSIDE, status="pending", days=0)
-    with Watcher(server) as watcher:
+    with Watcher(server, environments=None) as everyone, Watcher(server) as watcher:
+        everyone.subscribe("1", FLEET)
+        while told(everyone) != {"totalRobots": 2, "activeJobs": 0, "queueDepth": 1, "totalJobsToday": 1}:
+            pass
         watcher.subscribe("1", FLEET)
         assert told(watcher) == {"totalRobots": 1, "activeJobs": 0, "queueDepth": 0, "totalJobsToday": 0}
 
