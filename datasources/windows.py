@@ -59,7 +59,7 @@ class AnalyticsScope:
     @property
     def key(self) -> str:
         """What tells this scope from others of the same shape."""
-        return self.workflow_id or self.robot_id or ""
+        return self.workflow_id if self.workflow_id is not None else self.robot_id or ""
 
     @property
     def shape(self) -> AnalyticsScope:

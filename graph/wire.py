@@ -14,7 +14,7 @@ from typing import Any, ClassVar, cast
 from weakref import WeakKeyDictionary
 
 from starlette.types import Scope, Send
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.http11 import Request
 
@@ -226,6 +226,13 @@ class HttpWire(HttpToolsProtocol):
         """Answer and hear the client out for a moment: cut off in the middle of a sentence it would not learn why."""
         self._be_patient()
         self._refused = refused
+        cycle = cast(RequestResponseCycle | None, self.cycle)
+        if cycle is not None and not cycle.response_complete:
+            cycle.disconnected = True  # whoever still works on a request would write after the end
+            cycle.message_event.set()
+            if cycle.response_started:
+                self.transport.abort()
+                return
         said = f"{refused}.\n".encode()
         head = (
             f"HTTP/1.1 {refused.status.value} {refused}\r\ncontent-type: text/plain; charset=utf-8\r\n"
@@ -263,8 +270,8 @@ class SocketPeer:
 
     def __init__(self, scope: Scope, send: Send) -> None:
         wire = scope.get("extensions", {}).get("wire", {})
-        self.now: Now = wire.get("now", _not_now)
-        self.abort: Callable[[], None] = wire.get("abort", _nothing)
+        self.now: Now = wire.get("now", lambda *_: False)
+        self.abort: Callable[[], None] = wire.get("abort", lambda: None)
         self._send = send
 
     async def write(self, head: bytes, payload: bytes, tail: bytes) -> None:
@@ -278,14 +285,6 @@ class SocketPeer:
 
 
 _LONGEST_REASON = 123  # bytes: a control frame has 125, two of them are the code
-
-
-def _not_now(_head: bytes, _payload: bytes, _tail: bytes) -> bool:
-    return False
-
-
-def _nothing() -> None:
-    return
 
 
 def _text_header(size: int) -> bytes:

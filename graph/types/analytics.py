@@ -205,7 +205,8 @@ class Analytics:
 
     @strawberry.field(
         description="How far the percentiles of the runs may be off, as a share of the true value: 0 where they are "
-        "exact, else 0.01. All other measures are exact."
+        "exact, else 0.01. All other measures are exact, except that the shortest and the longest of jobs that were "
+        "corrected or deleted still count until that is folded, which takes seconds."
     )
     @staticmethod
     async def relative_error(scope: strawberry.Parent[AnalyticsScope], info: Info) -> float:

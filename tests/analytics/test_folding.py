@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -129,6 +130,15 @@ async def test_what_is_folded_in_pieces_is_what_is_folded_at_once(
     assert [len(rows) for rows in in_pieces.values()] == [len(rows) for rows in at_once.values()]
     assert in_pieces["rollup_sketches"] == at_once["rollup_sketches"]
     await expect_totals(connection, WEEK, (await MetricsAggregator(database, NOW).totals([WEEK]))[0])
+
+
+async def test_a_robot_is_not_taken_for_the_workflow_that_has_no_name(
+    database: Database, connection: asyncpg.Connection
+) -> None:
+    await job(connection, workflow="r", robot="r")
+    await job(connection, "nameless", workflow="", robot="r", run_ms=20.0)
+    [totals] = await MetricsAggregator(database, NOW).totals([replace(WEEK, workflow_id="", robot_id="r")])
+    assert (totals.total, totals.run_ms) == (1, 20.0)
 
 
 async def test_a_job_that_is_corrected_moves(

@@ -92,3 +92,14 @@ def test_a_connection_in_use_outlives_the_deadline_of_a_beginning(graph: Graph) 
         while time.monotonic() < deadline:
             assert client.get("/health/live").status_code == 200
             time.sleep(0.5)
+
+
+@pytest.mark.parametrize("head", [b"Content-Length: 0", b"Transfer-Encoding: chunked"])
+def test_a_request_that_turns_into_nonsense_while_it_is_worked_on_is_refused_once(
+    graph: Graph, head: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    begun = b"POST /graphql HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n" + head + b"\r\n\r\n"
+    for _ in range(20):  # it takes some luck for the two to meet
+        assert exchange(graph, begun + b"nonsense").startswith(b"HTTP/1.1 400 ")
+    assert graph.http.get("/health/live").status_code == 200
+    assert not [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
