@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from enum import Enum
-from itertools import islice
 
 from datasources.postgres import Database
 from datasources.sql import queries
@@ -49,36 +46,31 @@ class FleetToday:
     average_seconds: float | None
 
 
-class FleetPart(Enum):
-    """What the fleet's numbers are of."""
+@dataclass(frozen=True, slots=True)
+class FleetNumbers:
+    """A part of the fleet in numbers, of one moment."""
 
-    ROBOTS = "robots"
-    QUEUE = "queue"
-    TODAY = "today"
+    robots: FleetRobots
+    queue: FleetQueue
+    today: FleetToday
 
 
-async def fleet_numbers(
-    database: Database, scope: FleetScope, parts: Collection[FleetPart], offline_after: float, now: datetime
-) -> Mapping[FleetPart, FleetRobots | FleetQueue | FleetToday]:
-    """These numbers of this part of the fleet, in one statement; the day begins at midnight UTC, as `now` is."""
+async def fleet_numbers(database: Database, scope: FleetScope, *, offline_after: float, now: datetime) -> FleetNumbers:
+    """The numbers of this part of the fleet; the day begins at midnight UTC, as `now` is."""
     parameters = {
         "environment": scope.environment,
-        "robots": FleetPart.ROBOTS in parts or None,
         "offline_after": offline_after,
-        "queue": FleetPart.QUEUE in parts or None,
-        "since": now.replace(hour=0, minute=0, second=0, microsecond=0) if FleetPart.TODAY in parts else None,
+        "since": now.replace(hour=0, minute=0, second=0, microsecond=0),
     }
-    columns = iter((await database.fetch(_SQL["fleet"], parameters))[0])
-    found: dict[FleetPart, FleetRobots | FleetQueue | FleetToday] = {}
-    if FleetPart.ROBOTS in parts:
-        found[FleetPart.ROBOTS] = FleetRobots(*islice(columns, 5))
-    if FleetPart.QUEUE in parts:
-        active, pending, oldest = islice(columns, 3)
-        waited = None if oldest is None else max(0.0, (now - oldest).total_seconds())
-        found[FleetPart.QUEUE] = FleetQueue(active, pending, waited)
-    if FleetPart.TODAY in parts:
-        found[FleetPart.TODAY] = FleetToday(*islice(columns, 2))
-    return found
+    total, busy, idle, offline, failed, active, pending, oldest, created, average = (
+        await database.fetch(_SQL["fleet"], parameters)
+    )[0]
+    waited = None if oldest is None else max(0.0, (now - oldest).total_seconds())
+    return FleetNumbers(
+        FleetRobots(total, busy, idle, offline, failed),
+        FleetQueue(active, pending, waited),
+        FleetToday(created, average),
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,55 +1,53 @@
 -- name: fleet
--- The fleet in numbers, all that are asked for in one reading: robots in each state (silence outweighs what a robot said
+-- The fleet in numbers, in one reading: robots in each state (silence outweighs what a robot said
 -- last); what runs and what waits, and since when (a depth that somebody reported in the last five minutes outweighs our
 -- count); the jobs created since `since`, and how long those that have run took on average, in seconds.
 SELECT
-       robots.*,                                                                            --? robots
-       queue.*,                                                                             --? queue
-       today.*,                                                                             --? since
-       TRUE AS read
-FROM (SELECT) nothing
-CROSS JOIN (                                                                                --? robots
-    SELECT count(*),                                                                        --? robots
-           count(*) FILTER (WHERE r.status = 'busy'),                                       --? robots
-           count(*) FILTER (WHERE r.status = 'idle'),                                       --? robots
-           count(*) FILTER (WHERE r.status = 'offline'),                                    --? robots
-           count(*) FILTER (WHERE r.status = 'failed')                                      --? robots
-    FROM (                                                                                  --? robots
-        SELECT CASE WHEN coalesce(r.last_heartbeat, r.registered_at)                        --? robots
-                         < now() - make_interval(secs => :offline_after)                    --? robots
-                    THEN 'offline' ELSE r.status END AS status                              --? robots
-        FROM monitor.robots r                                                               --? robots
-        WHERE TRUE                                                                          --? robots
-          AND r.environment = :environment                                                  --? robots environment
-    ) r                                                                                     --? robots
-) robots                                                                                    --? robots
-CROSS JOIN (                                                                                --? queue
-    SELECT coalesce(sum(coalesce(counted.active, 0)), 0)::bigint,                           --? queue
-           coalesce(sum(coalesce(reported.depth, counted.pending, 0)), 0)::bigint,          --? queue
-           min(counted.oldest_pending_at)                                                   --? queue
-    FROM (                                                                                  --? queue
-        SELECT j.environment,                                                               --? queue
-               count(*) FILTER (WHERE j.status = 'pending') AS pending,                     --? queue
-               count(*) FILTER (WHERE j.status = 'claimed') AS active,                      --? queue
-               min(j.created_at) FILTER (WHERE j.status = 'pending') AS oldest_pending_at   --? queue
-        FROM monitor.jobs j                                                                 --? queue
-        WHERE j.status IN ('pending', 'claimed')                                            --? queue
-          AND j.environment = :environment                                                  --? queue environment
-        GROUP BY j.environment                                                              --? queue
-    ) counted                                                                               --? queue
-    FULL JOIN (                                                                             --? queue
-        SELECT q.environment, q.depth FROM monitor.reported_queues q                        --? queue
-        WHERE q.at > now() - interval '5 minutes'                                           --? queue
-          AND q.environment = :environment                                                  --? queue environment
-    ) reported ON reported.environment = counted.environment                                --? queue
-) queue                                                                                     --? queue
-CROSS JOIN (                                                                                --? since
-    SELECT count(*),                                                                        --? since
-           (avg(j.duration_ms) FILTER (WHERE j.status IN ('completed', 'failed')) / 1000)::float8  --? since
-    FROM monitor.jobs j                                                                     --? since
-    WHERE j.created_at >= :since                                                            --? since
-      AND j.environment = :environment                                                      --? since environment
-) today                                                                                     --? since
+       robots.*,
+       queue.*,
+       today.*
+FROM (
+    SELECT count(*),
+           count(*) FILTER (WHERE r.status = 'busy'),
+           count(*) FILTER (WHERE r.status = 'idle'),
+           count(*) FILTER (WHERE r.status = 'offline'),
+           count(*) FILTER (WHERE r.status = 'failed')
+    FROM (
+        SELECT CASE WHEN coalesce(r.last_heartbeat, r.registered_at)
+                         < now() - make_interval(secs => :offline_after)
+                    THEN 'offline' ELSE r.status END AS status
+        FROM monitor.robots r
+        WHERE TRUE
+          AND r.environment = :environment                                                  --? environment
+    ) r
+) robots
+CROSS JOIN (
+    SELECT coalesce(sum(coalesce(counted.active, 0)), 0)::bigint,
+           coalesce(sum(coalesce(reported.depth, counted.pending, 0)), 0)::bigint,
+           min(counted.oldest_pending_at)
+    FROM (
+        SELECT j.environment,
+               count(*) FILTER (WHERE j.status = 'pending') AS pending,
+               count(*) FILTER (WHERE j.status = 'claimed') AS active,
+               min(j.created_at) FILTER (WHERE j.status = 'pending') AS oldest_pending_at
+        FROM monitor.jobs j
+        WHERE j.status IN ('pending', 'claimed')
+          AND j.environment = :environment                                                  --? environment
+        GROUP BY j.environment
+    ) counted
+    FULL JOIN (
+        SELECT q.environment, q.depth FROM monitor.reported_queues q
+        WHERE q.at > now() - interval '5 minutes'
+          AND q.environment = :environment                                                  --? environment
+    ) reported ON reported.environment = counted.environment
+) queue
+CROSS JOIN (
+    SELECT count(*),
+           (avg(j.duration_ms) FILTER (WHERE j.status IN ('completed', 'failed')) / 1000)::float8
+    FROM monitor.jobs j
+    WHERE j.created_at >= :since
+      AND j.environment = :environment                                                      --? environment
+) today
 
 -- name: recent_failures
 -- The workflows with the most jobs that failed since `since`, of those in which so many ended.

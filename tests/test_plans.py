@@ -13,7 +13,7 @@ import pytest
 from explained import ExplainingDatabase
 
 from datasources.executions import executions_by_job
-from datasources.fleet import FleetPart, FleetScope, fleet_numbers
+from datasources.fleet import FleetScope, fleet_numbers
 from datasources.jobs import (
     JobCriteria,
     JobOrder,
@@ -281,11 +281,10 @@ async def test_jobs_steps_and_heartbeats_are_read_by_their_keys(database):
 
 
 async def test_the_fleet_reads_the_jobs_that_are_alive_and_those_of_today(database):
-    [queue] = (await fleet_numbers(database, FleetScope(None), [FleetPart.QUEUE], 60, NOW)).values()
-    assert database.plan.read == queue.active + queue.pending
-    [today] = (await fleet_numbers(database, FleetScope(None), [FleetPart.TODAY], 60, NOW)).values()
-    assert not database.plan.full_scans
-    assert database.plan.read == today.total
+    numbers = await fleet_numbers(database, FleetScope(None), offline_after=60, now=NOW)
+    queue = numbers.queue.active + numbers.queue.pending
+    assert database.plan.read == queue + numbers.today.total + numbers.robots.total
+    assert database.plan.full_scans == ["robots"]
 
 
 async def test_every_value_gets_a_plan_of_its_own_however_often_a_statement_has_run(full_dsn):

@@ -16,7 +16,7 @@ from explained import ExplainingDatabase
 
 from datasources.embedded import EmbeddedPostgres
 from datasources.executions import executions_by_job
-from datasources.fleet import FleetPart, FleetScope, fleet_numbers
+from datasources.fleet import FleetScope, fleet_numbers
 from datasources.jobs import JobCriteria, JobOrder, JobParent, jobs_by_id, jobs_page, jobs_pages
 from datasources.paging import PageRequest
 from datasources.robots import RobotCriteria, RobotOrder, heartbeats_by_robot, robots_page
@@ -153,6 +153,6 @@ async def test_robots_come_with_their_current_jobs(database: ExplainingDatabase,
 
 
 async def test_the_fleet_reads_the_jobs_that_are_alive(database: ExplainingDatabase) -> None:
-    await fleet_numbers(database, FleetScope(None), [FleetPart.QUEUE], 60, NOW)
+    await fleet_numbers(database, FleetScope(None), offline_after=60, now=NOW)
     assert not database.plan.full_scans
     assert database.plan.read <= 300

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import partial
-from operator import attrgetter
-from typing import Any
 
-from datasources.fleet import FleetPart, FleetScope, fleet_numbers
+from datasources.fleet import FleetNumbers, FleetScope, fleet_numbers
 from datasources.postgres import Database, UnstorableValue, UpstreamUnavailable
 from graph.loaders.batching import Loader
 from subscriptions.collector import RPAMetricsCollector
@@ -16,7 +13,7 @@ from subscriptions.collector.fleet import LiveFleet
 
 
 class FleetLoaders:
-    """The fleet at the moment at which it is first asked for; from Postgres, only what is asked for is read."""
+    """The fleet at the moment at which it is first asked for; as long as it is not there, from Postgres."""
 
     def __init__(
         self, database: Database, offline_after: float, now: datetime, collector: RPAMetricsCollector | None = None
@@ -25,7 +22,7 @@ class FleetLoaders:
         self._collector = collector
         self._pictures: dict[FleetScope, LiveFleet] = {}
         self._from_postgres = partial(fleet_numbers, database, offline_after=offline_after, now=now)
-        self.numbers: Loader[tuple[FleetScope, FleetPart], Any] = Loader(self._numbers)
+        self.numbers: Loader[FleetScope, FleetNumbers] = Loader(self._numbers)
 
     def at_hand(self, scope: FleetScope) -> LiveFleet | None:
         """The fleet in memory; None before it is there."""
@@ -43,22 +40,10 @@ class FleetLoaders:
             raise UpstreamUnavailable("the live fleet is not kept here")
         return picture
 
-    async def _numbers(self, keys: list[tuple[FleetScope, FleetPart]]) -> list[Any]:
-        """The numbers of these parts; of a scope that is not in memory, all its parts are one statement."""
-        parts: dict[FleetScope, set[FleetPart]] = {}
-        for scope, part in keys:
-            parts.setdefault(scope, set()).add(part)
-        found = {scope: await self._told(scope, asked) for scope, asked in parts.items()}
-        return [found[scope][part] for scope, part in keys]
-
-    async def _told(self, scope: FleetScope, parts: set[FleetPart]) -> Mapping[FleetPart, Any]:
-        if (live := self.at_hand(scope)) is None:
-            return await self._from_postgres(scope, parts)
-        return {part: _PARTS[part](live) for part in parts}
-
-
-_PARTS: Mapping[FleetPart, Callable[[LiveFleet], Any]] = {
-    FleetPart.ROBOTS: attrgetter("robot_counts"),
-    FleetPart.QUEUE: attrgetter("queue"),
-    FleetPart.TODAY: attrgetter("today"),
-}
+    async def _numbers(self, scopes: list[FleetScope]) -> list[FleetNumbers]:
+        """The numbers of these; each that is not in memory is one statement."""
+        found = {
+            scope: await self._from_postgres(scope) if (live := self.at_hand(scope)) is None else live.numbers
+            for scope in dict.fromkeys(scopes)
+        }
+        return [found[scope] for scope in scopes]

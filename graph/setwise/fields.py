@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 
 from graphql import GraphQLIsTypeOfFn
@@ -105,8 +105,12 @@ class Selection:
         self._keys = [field.key for field in fields]
         self._assemble = _assembler(self._keys) if fields else None
         self._at_hand = [field for field in fields if not field.waits]
-        self._asking = [field for field in fields if isinstance(field, Leaf) and isinstance(field.source, Asked)]
-        self._asked = [field.source for field in self._asking if isinstance(field.source, Asked)]
+        same: dict[Hashable, list[tuple[Leaf, Asked]]] = {}
+        for field in fields:
+            if isinstance(field, Leaf) and isinstance(field.source, Asked):
+                same.setdefault(field.source.question, []).append((field, field.source))
+        self._asking = [leaf for question in same.values() for leaf, _ in question]
+        self._asked = [[source for _, source in question] for question in same.values()]
         self._waiting = [field for field in fields if field.waits and field not in self._asking]
         self._parted = bool(self._asking) + len(self._waiting) > 1
         self.waits = len(self._at_hand) < len(fields)

@@ -7,7 +7,7 @@ resolver is called for each parent, as graphql-core would.
 from __future__ import annotations
 
 from asyncio import Future, gather
-from collections.abc import Awaitable, Callable, Hashable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from inspect import iscoroutine
@@ -64,24 +64,33 @@ class Asked:
 
     async def column(self, run: Run, parents: Column) -> Column:
         """The values of these parents."""
-        [column] = await ask(run, parents, [self])()
+        [column] = await ask(run, parents, [[self]])()
         return column
+
+    @property
+    def question(self) -> Hashable:
+        """What equal ones have in common: the keys of all parents, and the loader that is asked for them."""
+        return (self.how.key, self.how.loader) if not self.place.definition.args else self.place
 
     def keys(self, run: Run, parents: Column) -> list[Hashable | None]:
         """The keys of these parents; None stands for null."""
-        return list(map(partial(self.how.key, **run.arguments(self.place)), parents))
+        arguments = run.arguments(self.place)
+        return list(map(partial(self.how.key, **arguments) if arguments else self.how.key, parents))
 
-    def values(self, parents: Column, keys: Sequence[Hashable | None], found: Iterator[Any]) -> Column:
-        """What was found, in its place and made what it is to be."""
+    def values(self, parents: Column, keys: Sequence[Hashable | None], found: Column) -> Column:
+        """What was found for each parent, made what it is to be."""
         made = self.how.value
         if made is None:
-            return [None if key is None else next(found) for key in keys]
-        return [None if key is None else made(row, next(found)) for row, key in zip(parents, keys, strict=True)]
+            return found
+        return [None if key is None else made(*each) for key, *each in zip(keys, parents, found, strict=True)]
 
 
-def ask(run: Run, parents: Column, fields: Sequence[Asked]) -> Callable[[], Awaitable[list[Column]]]:
-    """Ask for several fields of these parents, one set of keys for each loader; gives how to wait for their columns."""
-    asked = [(field, field.how.loader(run.context.loaders), field.keys(run, parents)) for field in fields]
+def ask(run: Run, parents: Column, questions: Sequence[Sequence[Asked]]) -> Callable[[], Awaitable[list[Column]]]:
+    """Ask these questions of these parents, with one set of keys for each loader.
+
+    Fields that ask the same stand together. Gives how to wait for the columns of all fields, in their order.
+    """
+    asked = [(fields, fields[0].how.loader(run.context.loaders), fields[0].keys(run, parents)) for fields in questions]
     sets: dict[Loader[Any, Any], list[Hashable]] = {}
     for _, loader, keys in asked:
         if known := [key for key in keys if key is not None]:
@@ -89,8 +98,13 @@ def ask(run: Run, parents: Column, fields: Sequence[Asked]) -> Callable[[], Awai
     begun = {} if run.alone and len(sets) == 1 else {loader: run.ask(loader, sets[loader]) for loader in sets}
 
     async def columns() -> list[Column]:
-        found = {loader: iter(await (begun.get(loader) or loader.read(keys))) for loader, keys in sets.items()}
-        return [field.values(parents, keys, found.get(loader, iter(()))) for field, loader, keys in asked]
+        told = {loader: iter(await (begun.get(loader) or loader.read(keys))) for loader, keys in sets.items()}
+        made = []
+        for fields, loader, keys in asked:
+            answers = told.get(loader, iter(()))
+            found = [None if key is None else next(answers) for key in keys]
+            made += [field.values(parents, keys, found) for field in fields]
+        return made
 
     return columns
 

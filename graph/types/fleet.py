@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from heapq import nsmallest
+from operator import attrgetter
 from typing import Annotated, Any
 
 import strawberry
 
-from datasources.fleet import FleetPart, FleetScope
+from datasources.fleet import FleetNumbers, FleetScope
 from datasources.queue import EnvironmentQueue
 from graph.context import Info
 from graph.errors import BadUserInput
@@ -45,12 +46,23 @@ _MOST = 100
 FirstFew = Annotated[int, strawberry.argument(description="How many of them, 1 to 100.")]
 
 
-FleetNumber = tuple[FleetScope, FleetPart]
+def _scope(fleet: strawberry.Parent[FleetScope]) -> FleetScope:
+    return fleet
 
 
-def numbers(loaders: Loaders) -> Loader[FleetNumber, Any]:
-    """What tells the parts of a fleet's numbers."""
+def _numbers(loaders: Loaders) -> Loader[FleetScope, FleetNumbers]:
     return loaders.fleet.numbers
+
+
+def _number(graphql_type: Any, name: str, description: str) -> Any:
+    """A number that one reading of the fleet tells, along with all the others."""
+    told = attrgetter(name)
+    return loaded(
+        graphql_type,
+        _numbers,
+        value=lambda _, fleet: told(fleet),
+        description=description,
+    )(staticmethod(_scope))
 
 
 def few(first: int) -> int:
@@ -64,76 +76,34 @@ def few(first: int) -> int:
 class Fleet:
     """The fleet; its root is a FleetScope."""
 
-    @loaded(int, numbers, value=lambda _, found: found.total, description="Registered robots.")
-    @staticmethod
-    def total_robots(fleet: strawberry.Parent[FleetScope]) -> FleetNumber:
-        return fleet, FleetPart.ROBOTS
+    total_robots = _number(int, "robots.total", "Registered robots.")
 
-    @loaded(int, numbers, value=lambda _, found: found.busy, description="Robots that run a job: the busy ones.")
-    @staticmethod
-    def active_robots(fleet: strawberry.Parent[FleetScope]) -> FleetNumber:
-        return fleet, FleetPart.ROBOTS
+    active_robots = _number(int, "robots.busy", "Robots that run a job: the busy ones.")
 
-    @loaded(int, numbers, value=lambda _, found: found.idle, description="Robots that wait for a job.")
-    @staticmethod
-    def idle_robots(fleet: strawberry.Parent[FleetScope]) -> FleetNumber:
-        return fleet, FleetPart.ROBOTS
+    idle_robots = _number(int, "robots.idle", "Robots that wait for a job.")
 
-    @loaded(
-        int,
-        numbers,
-        value=lambda _, found: found.offline,
-        description="Robots that said goodbye or have fallen silent.",
-    )
-    @staticmethod
-    def offline_robots(fleet: strawberry.Parent[FleetScope]) -> FleetNumber:
-        return fleet, FleetPart.ROBOTS
+    offline_robots = _number(int, "robots.offline", "Robots that said goodbye or have fallen silent.")
 
-    @loaded(
-        int,
-        numbers,
-        value=lambda _, found: found.failed,
-        description="Robots that are alive and say that they cannot work.",
-    )
-    @staticmethod
-    def failed_robots(fleet: strawberry.Parent[FleetScope]) -> FleetNumber:
-        return fleet, FleetPart.ROBOTS
+    failed_robots = _number(int, "robots.failed", "Robots that are alive and say that they cannot work.")
 
-    @loaded(int, numbers, value=lambda _, found: found.active, description="Jobs that robots run right now.")
-    @staticmethod
-    def active_jobs(fleet: strawberry.Parent[FleetScope]) -> FleetNumber:
-        return fleet, FleetPart.QUEUE
+    active_jobs = _number(int, "queue.active", "Jobs that robots run right now.")
 
-    @loaded(int, numbers, value=lambda _, found: found.pending, description="Jobs that wait for a robot.")
-    @staticmethod
-    def queue_depth(fleet: strawberry.Parent[FleetScope]) -> FleetNumber:
-        return fleet, FleetPart.QUEUE
+    queue_depth = _number(int, "queue.pending", "Jobs that wait for a robot.")
 
-    @loaded(int, numbers, value=lambda _, found: found.total, description="Jobs created since midnight UTC.")
-    @staticmethod
-    def total_jobs_today(fleet: strawberry.Parent[FleetScope]) -> FleetNumber:
-        return fleet, FleetPart.TODAY
+    total_jobs_today = _number(int, "today.total", "Jobs created since midnight UTC.")
 
-    @loaded(
+    average_job_duration_seconds = _number(
         float | None,
-        numbers,
-        value=lambda _, found: found.average_seconds,
-        description="Average run of the jobs created since midnight UTC that completed or failed, in seconds; "
+        "today.average_seconds",
+        "Average run of the jobs created since midnight UTC that completed or failed, in seconds; "
         "null if there are none.",
     )
-    @staticmethod
-    def average_job_duration_seconds(fleet: strawberry.Parent[FleetScope]) -> FleetNumber:
-        return fleet, FleetPart.TODAY
 
-    @loaded(
+    oldest_pending_seconds = _number(
         float | None,
-        numbers,
-        value=lambda _, found: found.oldest_seconds,
-        description="How long the job that waits longest has waited, in seconds; null if none waits.",
+        "queue.oldest_seconds",
+        "How long the job that waits longest has waited, in seconds; null if none waits.",
     )
-    @staticmethod
-    def oldest_pending_seconds(fleet: strawberry.Parent[FleetScope]) -> FleetNumber:
-        return fleet, FleetPart.QUEUE
 
     @strawberry.field(
         graphql_type=list[EnvironmentDepth],

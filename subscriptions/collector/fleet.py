@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from functools import cached_property
 
 from datasources.collector import JobNow, ReportedDepth
-from datasources.fleet import FleetQueue, FleetToday
+from datasources.fleet import FleetNumbers, FleetQueue, FleetToday
 from datasources.queue import EnvironmentQueue
 from datasources.scope import Scope
 from subscriptions.collector.jobs import Jobs
@@ -82,6 +82,11 @@ class LiveFleet:
     def today(self) -> FleetToday:
         """The same, with how long those ran on average that ended."""
         return FleetToday(self.day.total, self.day.average_seconds)
+
+    @property
+    def numbers(self) -> FleetNumbers:
+        """All of these."""
+        return FleetNumbers(self.robot_counts, self.queue, self.today)
 
     def ended(self, length: timedelta, environment: str | None = None) -> Ended:
         """What ended within this time, up to a quarter of an hour; in one of its environments, or in all."""

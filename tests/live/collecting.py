@@ -9,7 +9,7 @@ from typing import Any
 import asyncpg
 from hypothesis import strategies as st
 
-from datasources.fleet import FleetPart, FleetScope, FleetToday, fleet_numbers
+from datasources.fleet import FleetScope, FleetToday, fleet_numbers
 from datasources.postgres import Database
 from datasources.queue import queue_by_environment
 from datasources.reports.jobs import JobReport, report_job
@@ -191,10 +191,7 @@ async def counted(database: Database, at: datetime) -> dict[str, Any]:
 
 
 async def today(database: Database, environment: str, at: datetime) -> FleetToday:
-    numbers = await fleet_numbers(database, FleetScope(environment), [FleetPart.TODAY], 60, at)
-    found = numbers[FleetPart.TODAY]
-    assert isinstance(found, FleetToday)
-    return found
+    return (await fleet_numbers(database, FleetScope(environment), offline_after=60, now=at)).today
 
 
 def _rounded(seconds: float) -> float:
