@@ -169,7 +169,8 @@ class Fleet:
 
     @strawberry.field(
         description="How long it takes until all that waits now is run, in seconds, by what `drainAssumptions` tell: "
-        "of each environment jobs x duration / robots, and of those the longest. Null where they tell a reason."
+        "of each environment duration x jobs / robots, rounded up to whole jobs, and of those the longest. Null where "
+        "they tell a reason."
     )
     @staticmethod
     async def estimated_drain_seconds(fleet: strawberry.Parent[FleetScope], info: Info) -> float | None:
@@ -182,8 +183,8 @@ class Fleet:
 
     @strawberry.field(
         graphql_type=RobotsNeeded,
-        description="How many robots it takes to have run all that waits now by then: of each environment jobs x "
-        "duration / time left, rounded up.",
+        description="How many robots it takes to have run all that waits now by then: of each environment jobs / those "
+        "that one robot can run in the time left, rounded up.",
     )
     @staticmethod
     async def robots_needed(

@@ -106,7 +106,7 @@ def drain(fleet: LiveFleet) -> Estimate:
     for queue in queues:
         if not queue.robots:
             reason = f"no robot of {queue.environment} can work"
-    seconds = [queue.pending * (queue.average or 0) / queue.robots for queue in queues if queue.robots]
+    seconds = [ceil(queue.pending / queue.robots) * (queue.average or 0) for queue in queues if queue.robots]
     return Estimate(None if reason else max(seconds, default=0.0), _assumptions(queues, reason))
 
 
@@ -114,7 +114,13 @@ def robots_needed(fleet: LiveFleet, deadline: timedelta) -> Estimate:
     """How many robots it takes to have run all that waits now by then."""
     queues = _queues(fleet)
     reason = _unknown_duration(queues)
-    needed = sum(ceil(queue.pending * (queue.average or 0) / deadline.total_seconds()) for queue in queues)
+    needed = 0
+    for queue in queues:
+        each = int(deadline.total_seconds() / queue.average) if queue.average else queue.pending
+        if each:
+            needed += ceil(queue.pending / each)
+        else:
+            reason = f"a job of {queue.environment} takes longer than that"
     return Estimate(None if reason else needed, _assumptions(queues, reason))
 
 

@@ -151,6 +151,22 @@ def test_how_long_the_queue_lasts_and_how_many_robots_it_takes_is_reckoned_by_en
     })  # fmt: skip
 
 
+def test_a_job_is_not_divided_among_robots(graph: Graph) -> None:
+    for number in range(4):
+        robot(graph, f"r{number}", "idle")
+    jobs(graph, "done", 4, status="completed", seconds=30)
+    jobs(graph, "a", 3)
+    selection = """estimatedDrainSeconds
+        enough: robotsNeeded(deadline: {within: "PT50S"}) { robots }
+        never: robotsNeeded(deadline: {within: "PT20S"}) { robots assumptions { reason } }"""
+    reason = "a job of default takes longer than that"
+    becomes(graph, selection, {
+        "estimatedDrainSeconds": 30,
+        "enough": {"robots": 3},
+        "never": {"robots": None, "assumptions": {"reason": reason}},
+    })  # fmt: skip
+
+
 def test_an_empty_queue_is_drained_and_needs_nobody(graph: Graph) -> None:
     told = fleet(graph, DRAIN)
     assert told["estimatedDrainSeconds"] == 0
