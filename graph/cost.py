@@ -34,6 +34,7 @@ _SIZES = ("last", "first", "ids", "bins", "input")  # arguments that say how muc
 _PAGE = 100  # a longer default is a bound that is hardly ever reached, and what is read beyond has one of its own
 _LONGEST = 1000  # a list that is asked to be longer is refused by its resolver, in better words
 _SHORT = 10  # a list that has no size: of types' fields, of kinds of errors
+_ARGUMENTS = 3  # of a field, in introspection: few have more, and nothing below leads back to fields
 _POINTS = 1500  # of a time series, which tells its step and not its length
 
 
@@ -118,6 +119,8 @@ class Pages:
             return 1
         if parent.name == "__Schema":
             return self._types
+        if parent.name == "__Field":
+            return _ARGUMENTS
         if "step" in definition.args:
             return _POINTS
         return 1 if parent.name.endswith("Connection") else _SHORT

@@ -146,5 +146,8 @@ def test_a_setting_turns_it_off(serve: Callable[..., Any]) -> None:
     with serve(share_answers=False) as graph:
         assert [statements(graph, JOBS) for _ in range(4)] == [2] * 4
         assert counted(graph) == {}
-        backends = graph.sql("SELECT 1 FROM pg_stat_activity WHERE application_name = 'casare-monitor snapshots'")
+        backends = graph.sql(
+            "SELECT 1 FROM pg_stat_activity"
+            " WHERE application_name = 'casare-monitor snapshots' AND datname = current_database()"
+        )
         assert backends == []
