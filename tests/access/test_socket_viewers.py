@@ -96,6 +96,7 @@ def test_another_viewer_than_the_one_who_opened_the_socket_is_refused(server: Gr
         assert close_of(client) == FORBIDDEN
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", LEGACY)
 def test_the_sockets_of_the_documents_take_a_token_in_the_query_or_the_header(server: Graph, path: str) -> None:
     for query, headers in ((f"?token={token_of()}", {}), ("", {"Authorization": f"Bearer {token_of()}"})):

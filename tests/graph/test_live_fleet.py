@@ -59,6 +59,7 @@ def test_the_fleet_and_the_queue_are_told_without_reading_jobs(graph: Graph) -> 
             assert json.loads(told[5:]) == {"data": {"queueMetrics": {"depth": 7}}}
 
 
+@pytest.mark.slow
 def test_a_job_that_vanishes_without_a_transition_is_found_by_comparing(
     dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -108,6 +109,7 @@ def test_while_the_database_is_away_the_fleet_is_stale_and_as_of_when_it_was_kno
         assert datetime.fromisoformat(graph.ask(FLEET).data["fleet"]["asOf"]) > stopped
 
 
+@pytest.mark.slow
 def test_before_the_fleet_is_in_memory_it_is_read_and_what_needs_memory_waits(dsn: str) -> None:
     with serving(dsn) as graph, locked(graph, "monitor.reported_queues"):
         assert graph.ask("{ fleet { totalRobots } }").data["fleet"]["totalRobots"] == 0

@@ -271,6 +271,7 @@ def short_ledger(dsn: str) -> Iterator[Graph]:
         yield graph
 
 
+@pytest.mark.slow
 def test_a_window_beyond_what_the_ledger_still_knows_is_refused(short_ledger: Graph) -> None:
     robot(short_ledger, "r")
     for _ in range(4):

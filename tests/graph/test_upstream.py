@@ -80,6 +80,7 @@ def test_an_operation_that_takes_too_long_is_an_answer_without_data(serve) -> No
         assert answer.json()["errors"][0]["extensions"]["code"] == TIMEOUT
 
 
+@pytest.mark.slow
 def test_the_statements_of_an_operation_that_was_given_up_end_with_it(serve) -> None:
     with serve(operation_timeout_seconds=0.3) as graph, locked(graph.dsn, "monitor.jobs"):
         assert graph.ask(JOBS).codes == [TIMEOUT]
@@ -188,6 +189,7 @@ def test_a_database_that_hangs_is_missed_within_the_timeouts_and_comes_back(serv
         assert graph.ask(JOBS).data
 
 
+@pytest.mark.slow
 def test_a_database_that_is_not_there_does_not_keep_the_server_from_starting(serving_on) -> None:
     secret = "swordfish-7"
     with serving_on(f"postgresql://me:{secret}@127.0.0.1:1/rpa", connect_timeout_seconds=2) as graph:
@@ -198,6 +200,7 @@ def test_a_database_that_is_not_there_does_not_keep_the_server_from_starting(ser
     assert secret not in reply.response.text + health.text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("database", ["nope", "postgres"])
 def test_a_wrong_database_or_password_is_unavailable_too(postgres, serving_on, database: str) -> None:
     password = "swordfish-7" if database == "postgres" else urlsplit(postgres.dsn).password

@@ -204,6 +204,7 @@ async def test_a_server_that_is_away_at_the_start_is_waited_for(tmp_path: Path) 
             server.kill()
 
 
+@pytest.mark.slow
 async def test_a_server_that_answers_nothing_is_noticed(server: RedisServer) -> None:
     inbox = Inbox()
     async with listening(server.url, inbox) as bus:

@@ -61,6 +61,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(following, "_KEPT", 5)
 
 
+@pytest.mark.slow
 @given(schedule=schedules, data=st.data())
 @thorough
 @pytest.mark.usefixtures("small")
@@ -104,6 +105,7 @@ class Worker:
             assert self.follower.position.dominates(batch.after)
 
 
+@pytest.mark.slow
 @given(schedule=schedules, data=st.data())
 @thorough
 async def test_a_worker_that_hears_another_misses_and_repeats_nothing_whatever_was_lost_on_the_way(

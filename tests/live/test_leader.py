@@ -105,6 +105,7 @@ async def test_another_goes_on_when_the_leader_is_killed(dsn: str) -> None:
         await asyncio.wait_for(heir.turned(True), 10)
 
 
+@pytest.mark.slow
 async def test_another_goes_on_when_the_leader_freezes_and_the_old_one_finds_that_out(dsn: str) -> None:
     async with leading_process(dsn) as process:
         os.kill(process.pid, signal.SIGSTOP)

@@ -54,6 +54,7 @@ def test_the_depth_of_the_queue_is_told_at_once_and_when_it_changes(server: Live
             pass
 
 
+@pytest.mark.slow
 def test_the_depth_of_the_queue_is_told_every_5_seconds(server: LiveServer) -> None:
     with open_socket(server, "/ws/queue-metrics") as client:
         assert [client.hear()["depth"] for _ in range(2)] == [0, 0]

@@ -135,6 +135,7 @@ def test_pings_of_a_client_that_does_not_read_the_answers_end_its_connection(
         assert (server.traffic.closed_slow, server.traffic.aborted) == (1, 1)
 
 
+@pytest.mark.slow
 def test_pongs_do_not_pile_up_for_a_client_that_does_not_read_them(server: LiveServer) -> None:
     with Client(f"{server.ws}/graphql", receive_buffer=LITTLE) as stuck:
         stuck.introduce()

@@ -1,5 +1,6 @@
 """What the paths of health tell."""
 
+import pytest
 from live_clock import eventually
 from serving import Graph
 
@@ -20,6 +21,7 @@ def test_a_healthy_service_tells_the_state_and_age_of_all_it_needs(graph: Graph)
         assert checks["collector"]["differences"] == 0
 
 
+@pytest.mark.slow
 def test_a_service_without_its_database_lives_but_is_not_ready(serving_on) -> None:
     secret = "swordfish-7"
     with serving_on(f"postgresql://me:{secret}@127.0.0.1:1/rpa", connect_timeout_seconds=1) as graph:
@@ -31,6 +33,7 @@ def test_a_service_without_its_database_lives_but_is_not_ready(serving_on) -> No
     assert secret not in answer.text
 
 
+@pytest.mark.slow
 def test_a_doorbell_that_is_not_heard_is_no_reason_to_send_nobody(graph: Graph) -> None:
     eventually(lambda: graph.http.get("/health").json()["status"] == "ok")
     seen = set[tuple[int, str]]()

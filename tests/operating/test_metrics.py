@@ -195,6 +195,7 @@ def _with_suffixes(name: str, kind: str) -> list[str]:
     )
 
 
+@pytest.mark.slow
 def test_folding_is_counted_and_so_is_what_is_left_of_it(graph: Graph) -> None:
     new_job(graph, "j1")
     finish(graph, "j1", "completed")
