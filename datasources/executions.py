@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
+
+from asyncpg import Record
 
 from datasources.postgres import Database
 from datasources.sql import queries
@@ -35,11 +37,9 @@ class NodeExecutionRow(NamedTuple):
     retry_count: int
 
     @classmethod
-    def of(cls, record: Iterable[Any]) -> NodeExecutionRow:
-        """The step in a row of `executions_by_job`."""
-        values = list(record)  # the columns stand in the order of the fields
-        values[4] = NODE_STATUSES[values[4]]
-        return cls._make(values)
+    def of(cls, record: Record | tuple[Any, ...]) -> NodeExecutionRow:
+        """The step in a row of `executions_by_job`, whose columns stand in the order of the fields."""
+        return tuple.__new__(cls, (*record[:4], NODE_STATUSES[record[4]], *record[5:]))
 
     @property
     def success(self) -> bool | None:

@@ -79,3 +79,27 @@ async def fleet_numbers(
     if FleetPart.TODAY in parts:
         found[FleetPart.TODAY] = FleetToday(*islice(columns, 2))
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class RecentFailures:
+    """A workflow of which jobs failed lately: how many ended, and how many of them failed."""
+
+    workflow_id: str
+    workflow_name: str
+    ended: int
+    failed: int
+
+
+async def recent_failures(
+    database: Database, scope: FleetScope, since: datetime, *, least_ended: int, least_failed: int, most: int
+) -> list[RecentFailures]:
+    """The workflows of which so many jobs ended and failed since then; the `most` with the most failures."""
+    parameters = {
+        "environment": scope.environment,
+        "since": since,
+        "least_ended": least_ended,
+        "least_failed": least_failed,
+        "most": most,
+    }
+    return [RecentFailures(*row) for row in await database.fetch(_SQL["recent_failures"], parameters)]

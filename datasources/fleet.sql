@@ -50,3 +50,16 @@ CROSS JOIN (                                                                    
     WHERE j.created_at >= :since                                                            --? since
       AND j.environment = :environment                                                      --? since environment
 ) today                                                                                     --? since
+
+-- name: recent_failures
+-- The workflows with the most jobs that failed since `since`, of those in which so many ended.
+SELECT j.workflow_id, max(j.workflow_name) AS workflow_name, count(*) AS ended,
+       count(*) FILTER (WHERE j.status = 'failed') AS failed
+FROM monitor.jobs j
+WHERE coalesce(j.completed_at, 'infinity') >= :since AND coalesce(j.completed_at, 'infinity') < 'infinity'
+  AND j.status IN ('completed', 'failed', 'cancelled')
+  AND j.environment = :environment                                                          --? environment
+GROUP BY j.workflow_id
+HAVING count(*) >= :least_ended AND count(*) FILTER (WHERE j.status = 'failed') >= :least_failed
+ORDER BY failed DESC, j.workflow_id
+LIMIT :most

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 from typing import Any, NamedTuple
+
+from asyncpg import Record
 
 from datasources.paging import Ordering, Page, PageRequest, page
 from datasources.postgres import Database
@@ -42,11 +44,9 @@ class JobRow(NamedTuple):
     current_node: str | None
 
     @classmethod
-    def of(cls, record: Iterable[Any]) -> JobRow:
-        """The job in a row of the `columns` of `jobs.sql`."""
-        values = list(record)  # the columns stand in the order of the fields
-        values[6] = JOB_STATUSES[values[6]]
-        return cls._make(values)
+    def of(cls, record: Record | tuple[Any, ...]) -> JobRow:
+        """The job in a row of the `columns` of `jobs.sql`, which stand in the order of the fields."""
+        return tuple.__new__(cls, (*record[:6], JOB_STATUSES[record[6]], *record[7:]))
 
 
 class JobOrder(Enum):
@@ -141,7 +141,7 @@ async def jobs_page(database: Database, criteria: JobCriteria, order: JobOrder, 
         {**criteria.parameters(), **request.parameters(), "parents": None, "apart": _apart(ordering, database.scope)},
         **ordering.parts(backward=request.backward),
     )
-    return page([JobRow.of(record[1:]) for record in records], request)
+    return page([JobRow.of(record) for record in records], request)
 
 
 async def jobs_pages(
@@ -161,7 +161,7 @@ async def jobs_pages(
     )
     rows: dict[str, list[JobRow]] = {}
     for record in records:
-        rows.setdefault(record[0], []).append(JobRow.of(record[1:]))
+        rows.setdefault(record[-1], []).append(JobRow.of(record[:-1]))
     return {key: page(found, request) for key, found in rows.items()}
 
 

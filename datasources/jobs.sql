@@ -31,9 +31,8 @@ WHERE TRUE
 
 -- name: jobs_page
 -- One page of jobs, for the whole list or for each parent: a short range of one index, however deep the page lies.
-SELECT parent.key AS parent,                                                                --? parents
-SELECT NULL AS parent,                                                                      --? !parents
-{columns}
+SELECT {columns}
+    , parent.key AS parent                                                                  --? parents
 FROM unnest(:parents::text[]) AS parent (key) CROSS JOIN LATERAL (                          --? parents
 FROM (                                                                                      --? !parents
     SELECT j.* FROM unnest(:statuses::text[]) AS wanted (status) CROSS JOIN LATERAL (       --? statuses apart

@@ -77,9 +77,15 @@ class _KeptConnection(asyncpg.Connection):
     """A connection whose release costs no round trip: nothing here leaves session state behind."""
 
     on_statement: OnStatement
+    _interrupted = False
+
+    def interrupt(self) -> None:
+        """Something went wrong on it: a statement that was prepared, but not run, left a transaction open."""
+        self._interrupted = True
 
     def get_reset_query(self) -> str:
-        return ""
+        interrupted, self._interrupted = self._interrupted, False
+        return "SELECT" if interrupted else ""  # any query ends such a transaction
 
 
 class Database:
@@ -194,9 +200,12 @@ class _Connections:
     async def one(self) -> AsyncIterator[Connection]:
         """A connection, handed on with the block."""
         connection = await self._kept() or await self._wait()
+        # Looked up before: the proxy of a connection that died on the way has nothing behind it any more.
+        interrupt = cast(_KeptConnection, connection).interrupt
         try:
             yield connection
         except BaseException:
+            interrupt()
             await self._return(connection)
             raise
         if _alive(connection) and not self._closed:
@@ -215,16 +224,20 @@ class _Connections:
     async def _wait(self) -> Connection:
         try:
             async with asyncio.timeout(self._timeout):
-                if self._lent >= self._most and (handed_on := await self._in_turn()) is not None:
-                    return handed_on
-                self._lent += 1
-                try:
-                    return await self._pool.acquire()
-                except BaseException:
-                    self._lent -= 1
-                    raise
+                while self._lent >= self._most:  # again, where somebody else was faster than who was told of a place
+                    if (handed_on := await self._in_turn()) is not None:
+                        return handed_on
+                return await self._lend()
         except TimeoutError as error:
             raise UpstreamUnavailable(f"no database connection within {self._timeout:g} s") from error
+
+    async def _lend(self) -> Connection:
+        self._lent += 1
+        try:
+            return await self._pool.acquire()
+        except BaseException:
+            self._give_up_place()
+            raise
 
     async def _in_turn(self) -> Connection | None:
         """A connection that somebody is done with; None where the pool has one again."""
@@ -250,8 +263,11 @@ class _Connections:
         try:
             await self._pool.release(connection)
         finally:
-            self._lent -= 1
-            self._hand_on(None)
+            self._give_up_place()
+
+    def _give_up_place(self) -> None:
+        self._lent -= 1
+        self._hand_on(None)
 
 
 def _alive(connection: Connection) -> bool:

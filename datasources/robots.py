@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 from typing import Any, NamedTuple
+
+from asyncpg import Record
 
 from datasources.jobs import containing
 from datasources.paging import Ordering, Page, PageRequest, page
@@ -33,11 +35,9 @@ class RobotRow(NamedTuple):
     current_job_id: str | None
 
     @classmethod
-    def of(cls, record: Iterable[Any]) -> RobotRow:
-        """The robot in a row of the `columns` of `robots.sql`."""
-        values = list(record)  # the columns stand in the order of the fields
-        values[3] = ROBOT_STATUSES[values[3]]
-        return cls._make(values)
+    def of(cls, record: Record | tuple[Any, ...]) -> RobotRow:
+        """The robot in a row of the `columns` of `robots.sql`, which stand in the order of the fields."""
+        return tuple.__new__(cls, (*record[:3], ROBOT_STATUSES[record[3]], *record[4:]))
 
     @property
     def last_sign(self) -> datetime:
@@ -66,11 +66,9 @@ class HeartbeatRow(NamedTuple):
     job_id: str | None
 
     @classmethod
-    def of(cls, record: Iterable[Any]) -> HeartbeatRow:
-        """The heartbeat in a row of `heartbeats_by_robot`."""
-        values = list(record)  # the columns stand in the order of the fields
-        values[2] = ROBOT_STATUSES[values[2]]
-        return cls._make(values)
+    def of(cls, record: Record | tuple[Any, ...]) -> HeartbeatRow:
+        """The heartbeat in a row of `heartbeats_by_robot`, whose columns stand in the order of the fields."""
+        return tuple.__new__(cls, (*record[:2], ROBOT_STATUSES[record[2]], *record[3:]))
 
 
 class RobotOrder(Enum):
@@ -139,7 +137,7 @@ async def robots_count(database: Database, criteria: RobotCriteria, offline_afte
 async def robots_by_id(database: Database, robot_ids: Sequence[str], offline_after: float) -> Mapping[str, RobotRow]:
     """The robots with these ids; an unknown id is missing."""
     records = await database.fetch(_SQL["robots_by_id"], {"robot_ids": list(robot_ids), "offline_after": offline_after})
-    return {record["robot_id"]: RobotRow.of(record) for record in records}
+    return {record[0]: RobotRow.of(record) for record in records}
 
 
 async def robots_all(database: Database, offline_after: float) -> list[RobotRow]:

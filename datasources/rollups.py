@@ -31,6 +31,14 @@ class FoldedDay:
     changes: int
 
 
+@dataclass(frozen=True, slots=True)
+class Unfolded:
+    """How many changes are not folded yet, and how many days of sources as a whole."""
+
+    changes: int
+    days: int
+
+
 @asynccontextmanager
 async def folding(database: Database) -> AsyncIterator[Connection | None]:
     """A transaction to fold in, or None while another worker is at it."""
@@ -65,16 +73,10 @@ async def fold_gap(connection: asyncpg.Connection | Connection) -> FoldedDay | N
     return FoldedDay(gap["source"], gap["start"], changes)
 
 
-async def gap_days(connection: asyncpg.Connection | Connection) -> int:
-    """How many days of sources are not folded at all."""
-    [row] = await _rows(connection, _SQL["gap_days"], {})
-    return int(row["days"])
-
-
-async def backlog(database: Database) -> int:
-    """How many changes are not folded yet."""
-    [row] = await database.fetch(_SQL["backlog"])
-    return int(row["deltas"])
+async def unfolded(connection: asyncpg.Connection | Connection) -> Unfolded:
+    """How much is not folded yet."""
+    [row] = await _rows(connection, _SQL["unfolded"], {})
+    return Unfolded(*row)
 
 
 async def _fold(

@@ -10,9 +10,10 @@ set_config('enable_sort', 'off', true)
 -- Wait until no worker is folding, and keep all from it until the transaction ends.
 SELECT pg_advisory_xact_lock(hashtext('casare-monitor fold')), {hashing}
 
--- name: backlog
--- How much is not folded yet.
-SELECT count(*) AS deltas FROM monitor.rollup_deltas d
+-- name: unfolded
+-- How much is not folded yet: changes, and whole days of sources.
+SELECT (SELECT count(*) FROM monitor.rollup_deltas d) AS changes,
+       (SELECT count(*) FROM (SELECT DISTINCT g.source, g.day FROM monitor.rollup_gaps g) gap) AS days
 
 -- name: oldest
 -- The changes that have waited for longest; they are gone with the transaction that folds them.
@@ -20,12 +21,8 @@ DELETE FROM monitor.rollup_deltas d
 WHERE d.seq <= (SELECT max(old.seq) FROM (SELECT o.seq FROM monitor.rollup_deltas o ORDER BY o.seq LIMIT :limit) old)
 RETURNING d.*
 
--- name: gap_days
--- How many days of sources are not folded at all.
-SELECT count(*) AS days FROM (SELECT DISTINCT g.source, g.day FROM monitor.rollup_gaps g) gap
-
 -- name: next_gap
--- The latest of these days, for that is asked for most; such a day may hold some hundred thousand jobs, and is folded in
+-- The latest day of a source that is not folded, for that is asked for most; such a day may hold some hundred thousand jobs, and is folded in
 -- one go.
 SELECT g.source, g.day AS start, g.day + interval '24 hours' AS stop,
        set_config('statement_timeout', :milliseconds, true), set_config('work_mem', '64MB', true)

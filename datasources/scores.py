@@ -40,7 +40,7 @@ def efficiency(totals: Totals, runs: Percentiles, healing: Sequence[TierHealing]
     success_rate, p95 = totals.success_rate, runs.p95
     if success_rate is None or p95 is None:
         return None
-    attempts = sum(tier.attempts for tier in healing) / totals.ended
+    attempts = sum(tier.attempts for tier in healing) / (totals.completed + totals.failed)
     slowness = (p95 - _FAST_MS) / (_SLOW_MS - _FAST_MS)
     kinds = next((score for most, score in _KINDS if errors.kinds <= most), _MANY_KINDS)
     return Efficiency(

@@ -111,7 +111,7 @@ class Cover:
         days: bool = True,
         kept: datetime | None = None,
     ) -> Cover:
-        """As much of a window from the rollups by the hour and by the day as can be; the one that `now` lies in is over.
+        """As much of a window from the rollups' hours and days as can be; the hour and the day of `now` count as over.
 
         Where jobs from before `kept` are forgotten, a window has whole hours only, or days where there are no hours.
         """

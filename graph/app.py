@@ -76,7 +76,7 @@ def create_app(settings: Settings, dsn: str, spans: Spans | None = None) -> Fast
 
     def context(correlation_id: str, viewer: Viewer) -> Context:
         seen = database.scoped(viewer.view(masking=settings.mask_error_messages))
-        return Context(seen, settings, correlation_id, viewer, pace)
+        return Context(seen, settings, correlation_id, viewer, pace, collector=live.collector)
 
     operations = ObservedOperations(executor, streams, context, metrics, audit.refused)
     counters = {"pace": pace.counts, "audit": audit.counts} | ({} if shared is None else {"answers": shared.counts})
@@ -120,6 +120,7 @@ def create_app(settings: Settings, dsn: str, spans: Spans | None = None) -> Fast
     )
     app.state.traffic = traffic
     app.state.streams = streams
+    app.state.live = live
     endpoint = GraphQLEndpoint(
         executor, context, StreamedAnswers(operations, traffic, admission), page_for(settings), settings
     )

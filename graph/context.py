@@ -15,6 +15,7 @@ from datasources.settings import Settings
 from graph.loaders import Loaders
 from graph.pace import Pace, payer
 from graph.viewer import Viewer
+from subscriptions.collector import RPAMetricsCollector
 from subscriptions.ledger import Part
 from subscriptions.sight import Sight
 
@@ -31,6 +32,7 @@ class Context:
     viewer: Viewer
     pace: Pace | None = None
     cost: int = 0
+    collector: RPAMetricsCollector | None = None
     sight: Sight | None = None
     part: Part | None = None
     moments: Moments | None = None
@@ -46,7 +48,7 @@ class Context:
     def loaders(self) -> Loaders:
         """The loaders of this operation, made when first asked for: a subscriber that only waits needs none."""
         if self._loaders is None:
-            self._loaders = Loaders(self.database, self.settings, self.now)
+            self._loaders = Loaders(self.database, self.settings, self.now, self.collector)
         return self._loaders
 
     async def pay(self, cost: int) -> None:

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import logging
 import re
+import secrets
 import time
-import uuid
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 from contextlib import nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -23,7 +23,7 @@ from graph.metrics import Metrics
 from graph.spans import Spans
 from graph.viewer import NOBODY, Viewer
 
-_SANE_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+_SANE_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
 _HANDLERS = re.compile(r"/(graphql|health|metrics|docs|redoc|openapi\.json|api|ws)(?=/|$)")
 _LONGEST_PATH = 200  # characters
 
@@ -63,7 +63,7 @@ current: ContextVar[Exchange | None] = ContextVar("exchange", default=None)
 def exchange() -> Exchange:
     """The exchange that the running task is part of."""
     found = current.get()
-    return Exchange(uuid.uuid4().hex) if found is None else found
+    return Exchange(new_id()) if found is None else found
 
 
 class Exchanges:
@@ -131,8 +131,15 @@ class Exchanges:
             "bytes": now.sent,
             "client": now.address,
         }
-        # Not `info`, which looks up the stack for whoever calls it: that is us, and costs as much as all the rest.
-        _log.handle(_log.makeRecord(_log.name, logging.INFO, __file__, 0, said, (), None, extra=told))
+        _log.handle(Line(said, told))
+
+
+class Line(logging.LogRecord):
+    """A line of the log, made without a look up the stack for whoever tells it, which costs as much as all the rest."""
+
+    def __init__(self, said: str, told: Mapping[str, object]) -> None:
+        super().__init__(_log.name, logging.INFO, "", 0, said, (), None)
+        self.told = told
 
 
 def printable(text: str) -> str:
@@ -144,7 +151,7 @@ def _note(message: MutableMapping[str, Any], now: Exchange) -> None:
     kind = message["type"]
     if kind in {"http.response.start", "websocket.accept", "websocket.http.response.start"}:
         now.status = message.get("status", 101)
-        headers = [header for header in message.get("headers", ()) if header[0].lower() != b"x-request-id"]
+        headers = [header for header in message.get("headers", ()) if header[0] != b"x-request-id"]
         headers.append((b"x-request-id", now.id.encode()))
         if now.traceparent is not None:
             headers.append((b"traceparent", now.traceparent.encode()))
@@ -179,5 +186,10 @@ def _handler(scope: Scope, path: str) -> str:
 
 def _id(headers: dict[bytes, bytes]) -> str:
     """The client's own id where it is sane, else a new one."""
-    given = headers.get(b"x-request-id", b"").decode("latin-1")
-    return given if _SANE_ID.fullmatch(given) else uuid.uuid4().hex
+    given = headers.get(b"x-request-id")
+    return given.decode() if given is not None and _SANE_ID.fullmatch(given) else new_id()
+
+
+def new_id() -> str:
+    """The id of something that nobody has named."""
+    return secrets.token_hex(16)

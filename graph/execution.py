@@ -35,7 +35,7 @@ from graph.pace import RateLimited
 from graph.permissions import FORBIDDEN, UNAUTHENTICATED, permit
 from graph.plans import Plans
 from graph.requests import Request
-from graph.setwise.plans import Setwise
+from graph.setwise.planner import Setwise
 from graph.sharing import Asked, SharedAnswers, variables_of
 from graph.variables import count_values
 

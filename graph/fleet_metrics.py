@@ -21,6 +21,7 @@ from starlette.responses import Response
 from datasources.metrics import RobotsInState, SourceErrors, robots_by_state, source_errors
 from datasources.postgres import Database, UpstreamError
 from datasources.queue import EnvironmentQueue, queue_by_environment
+from datasources.rollups import Unfolded, unfolded
 from graph.metrics import Metrics
 from graph.tallies import Tallies
 
@@ -38,6 +39,7 @@ class Reading:
     robots: Sequence[RobotsInState]
     queues: Sequence[EnvironmentQueue]
     errors: Sequence[SourceErrors]
+    unfolded: Unfolded
 
 
 class FleetMetrics(Collector):
@@ -57,10 +59,13 @@ class FleetMetrics(Collector):
                 return
             try:
                 async with asyncio.timeout(_PATIENCE):
+                    async with self._database.connection() as connection:
+                        left = await unfolded(connection)
                     self._reading = Reading(
                         await robots_by_state(self._database, self._offline_after),
                         await queue_by_environment(self._database),
                         await source_errors(self._database),
+                        left,
                     )
             except (UpstreamError, TimeoutError) as error:
                 self._reading = None
@@ -77,6 +82,7 @@ class FleetMetrics(Collector):
             yield from _robots(reading.robots, told)
             yield from _queues(reading.queues, told)
             yield _errors(reading.errors)
+            yield from _history(reading.unfolded)
 
 
 def _robots(rows: Sequence[RobotsInState], told: set[str]) -> Iterator[Metric]:
@@ -133,6 +139,11 @@ def _errors(rows: Sequence[SourceErrors]) -> Metric:
     for row in rows:
         errors.add_metric((row.source, row.code), row.times)
     return errors
+
+
+def _history(left: Unfolded) -> Iterator[Metric]:
+    yield GaugeMetricFamily("casare_unfolded_changes", "Changes that are not in the rollups yet.", left.changes)
+    yield GaugeMetricFamily("casare_unfolded_days", "Days of sources that are not in the rollups yet.", left.days)
 
 
 def _known(environment: str, told: set[str]) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from datetime import UTC, datetime
 from typing import Any
 
 import orjson
@@ -18,7 +19,6 @@ from datasources.postgres import Database, UpstreamError
 from datasources.sql import Query
 from graph.doors import sees_something
 from graph.exchanges import exchange
-from subscriptions.gauge import Gauge
 from subscriptions.live import Live
 from subscriptions.tail import BusState
 
@@ -91,21 +91,15 @@ class Health:
         return {"status": "degraded", **told}
 
     def _check_collector(self) -> Check:
-        """What is kept of the fleet in memory; nothing is while nobody watches."""
-        gauges = self._live.everything.robots, self._live.everything.queue
-        ages = [age for gauge in gauges if (age := _age(gauge)) is not None]
-        if not ages:
-            return {"status": "ok", "reason": "nobody watches"}
-        told = {"ageSeconds": round(max(ages), 3)}
-        if max(ages) > _OLDEST:
+        """How old that is what is kept of the fleet in memory."""
+        collector = self._live.collector
+        if not collector.ready:
+            return {"status": "degraded", "reason": "the fleet is not in memory yet: it is read for each question"}
+        age = (datetime.now(UTC) - collector.as_of).total_seconds()
+        told = {"ageSeconds": round(max(0.0, age), 3), **collector.live_jobs.counts}
+        if age > _OLDEST:
             return {"status": "degraded", **told, "reason": "what is shown live could not be read again"}
         return {"status": "ok", **told}
-
-
-def _age(gauge: Gauge[Any]) -> float | None:
-    if not gauge.watched or gauge.read_at is None:
-        return None
-    return asyncio.get_running_loop().time() - gauge.read_at
 
 
 def _answer(body: dict[str, Any], status: int) -> Response:

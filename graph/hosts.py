@@ -15,6 +15,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from graph.exchanges import exchange
 
+_REMEMBERED, _LONGEST = 100, 300  # of the names that are ours; characters
+
 _CODE = "HOST_NOT_ALLOWED"
 _SAID = "This server is open to its own machine only: call it localhost, or add the name to CASARE_ALLOWED_HOSTS."
 
@@ -25,6 +27,7 @@ class Hosts:
     def __init__(self, app: ASGIApp, allowed: tuple[str, ...]) -> None:
         self._app = app
         self._allowed = frozenset(allowed)
+        self._met: set[bytes] = set()  # that are ours, as they were written
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass on what is meant for us."""
@@ -37,8 +40,15 @@ class Hosts:
         await response(scope, receive, send)
 
     def _ours(self, scope: Scope) -> bool:
-        hosts = [value.decode("latin-1").lower() for name, value in scope["headers"] if name == b"host"]
-        return len(hosts) == 1 and ((name := _name(hosts[0])) in self._allowed or is_loopback(name))
+        hosts = [value for name, value in scope["headers"] if name == b"host"]
+        return len(hosts) == 1 and (hosts[0] in self._met or self._meet(hosts[0]))
+
+    def _meet(self, host: bytes) -> bool:
+        name = _name(host.decode("latin-1").lower())
+        ours = name in self._allowed or is_loopback(name)
+        if ours and len(self._met) < _REMEMBERED and len(host) < _LONGEST:
+            self._met.add(host)
+        return ours
 
 
 def is_loopback(host: str) -> bool:

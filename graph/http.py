@@ -7,21 +7,21 @@ told so by 401, 403 and 429 in either, since clients and proxies act on those wi
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qsl
 
 import orjson
-from starlette.requests import ClientDisconnect
 from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from datasources.settings import Settings
 from graph.answers import Answer
 from graph.context import ContextOf
+from graph.deadline import Deadline
 from graph.exchanges import exchange
 from graph.execution import Executor, MutationRefused, Refused
 from graph.presence import GONE, ClientGone, while_there
@@ -35,6 +35,12 @@ _BODY_TIMEOUT = 8.0  # seconds for a client to send its whole body
 _STATUSES = {"UNAUTHENTICATED": 401, "FORBIDDEN": 403, "INTROSPECTION_DISABLED": 403, "RATE_LIMITED": 429}
 _OF_DOCUMENTS = frozenset({"query", "documentId", "extensions"})  # parameters, of which a page for people has none
 _HANG_UP = {"Connection": "close"}  # what remains of a body is not read
+_CONTENT_TYPES = {kind: (b"content-type", f"{kind}; charset=utf-8".encode()) for kind in (_JSON, _GRAPHQL)}
+_VARY = (b"vary", b"Accept, Authorization, X-API-Key")
+_NOT_KEPT = (b"cache-control", b"no-store")
+_HEADS_KNOWN = 32  # values of a header whose meaning is remembered
+
+Headers = list[tuple[bytes, bytes]]
 
 
 class HttpError(Exception):
@@ -45,6 +51,20 @@ class HttpError(Exception):
         self.status = status
         self.code = code
         self.headers = headers or {}
+
+
+class Written:
+    """An answer whose head is bytes already, where a Response would encode the same ones each time."""
+
+    def __init__(self, body: bytes, status: int, headers: Headers) -> None:
+        self._body = body
+        self._status = status
+        self._headers = headers if status == 304 else [*headers, (b"content-length", b"%d" % len(body))]
+
+    async def __call__(self, _scope: Scope, _receive: Receive, send: Send) -> None:
+        """Send it."""
+        await send({"type": "http.response.start", "status": self._status, "headers": self._headers})
+        await send({"type": "http.response.body", "body": self._body})
 
 
 class GraphQLEndpoint:
@@ -69,26 +89,25 @@ class GraphQLEndpoint:
         response = await self._handle(HttpRequest(scope, receive))
         await response(scope, receive, send)
 
-    async def _handle(self, request: HttpRequest) -> Response:
-        correlation_id = correlation_id_of(request)
+    async def _handle(self, request: HttpRequest) -> ASGIApp:
+        now = exchange()
         try:
-            response = await self._respond(request, correlation_id)
+            return await self._respond(request, now.id)
         except HttpError as error:
-            exchange().codes.append(error.code)
+            now.codes.append(error.code)
             body = {"errors": [{"message": str(error), "extensions": {"code": error.code}}]}
-            response = Response(orjson.dumps(body), error.status, error.headers, media_type=_JSON)
-        response.headers["X-Request-ID"] = correlation_id
-        return response
+            return Response(orjson.dumps(body), error.status, error.headers, media_type=_JSON)
 
-    async def _respond(self, request: HttpRequest, correlation_id: str) -> Response:
-        accept = request.headers.get("accept", "*/*")
+    async def _respond(self, request: HttpRequest, correlation_id: str) -> ASGIApp:
+        accept = _header(request, b"accept") or "*/*"
         to_read = request.method in {"GET", "HEAD"}
         if to_read and _OF_DOCUMENTS.isdisjoint(request.query_params) and _prefers_html(accept):
             return self._page()
         streamed = accepts_streams(accept)
         media_type = _JSON if streamed and _JSON not in accept and _GRAPHQL not in accept else _negotiate(accept)
         if request.method == "POST":
-            asked = _read_request(await self._json_body(request))
+            _check_content_type(_header(request, b"content-type") or "")
+            asked = _read_request(_json(await self._body(request), "The body"))
         elif to_read:
             asked = _read_request(_query_parameters(request))
         else:
@@ -114,7 +133,7 @@ class GraphQLEndpoint:
         work = self._executor.answer(asked, context, only_questions=request.method != "POST")
         return await while_there(request.receive, work)
 
-    def _written(self, answer: Answer, asked: Request, request: HttpRequest, media_type: str) -> Response:
+    def _written(self, answer: Answer, asked: Request, request: HttpRequest, media_type: str) -> ASGIApp:
         now = exchange()
         errors = answer.errors
         status = 200 if answer.executed or media_type == _JSON else 400
@@ -122,54 +141,63 @@ class GraphQLEndpoint:
             now.codes.extend(error["extensions"]["code"] for error in errors)
             status = _STATUSES.get(errors[0]["extensions"]["code"], status)
         body = answer.encoded
-        headers = {
-            "Content-Type": f"{media_type}; charset=utf-8",
-            "Server-Timing": f'sql;desc="{now.statements.count} statements";dur={now.statements.seconds * 1000:.1f}',
-            "Vary": "Accept, Authorization, X-API-Key",
-            "Cache-Control": "no-store",
-        }
+        timing = f'sql;desc="{now.statements.count} statements";dur={now.statements.seconds * 1000:.1f}'
+        headers = [_CONTENT_TYPES[media_type], (b"server-timing", timing.encode()), _VARY]
         if status == 401:
-            headers["WWW-Authenticate"] = "Bearer"
+            headers.append((b"www-authenticate", b"Bearer"))
         if status == 429:
-            headers["Retry-After"] = str(errors[0]["extensions"]["retryAfter"])
+            headers.append((b"retry-after", str(errors[0]["extensions"]["retryAfter"]).encode()))
         if request.method == "POST" or errors or (asked.document_id is None and asked.sha256 is None):
-            return Response(body, status, headers)
+            return Written(body, status, [*headers, _NOT_KEPT])
         tag = tag_of(body, media_type.encode())
-        headers |= {"ETag": tag, "Cache-Control": f"private, max-age={self._settings.max_age_seconds}"}
-        if is_known(request.headers.get("if-none-match"), tag):
-            return Response(status_code=304, headers=headers)
-        return Response(body, status, headers)
-
-    async def _json_body(self, request: HttpRequest) -> Any:
-        content_type = request.headers.get("content-type", "")
-        kind, _, parameters = content_type.partition(";")
-        if kind.strip().lower() != _JSON:
-            message = f"Send {_JSON}, not {kind.strip()[:60] or 'a body without Content-Type'}."
-            raise HttpError(415, message, "UNSUPPORTED_MEDIA_TYPE")
-        charset = re.search(r"charset\s*=\s*\"?([\w-]+)", parameters, re.IGNORECASE)
-        if charset is not None and charset[1].lower() not in {"utf-8", "utf8"}:
-            raise HttpError(415, "Send JSON in UTF-8.", "UNSUPPORTED_MEDIA_TYPE")
-        return _json(await self._body(request), "The body")
+        kept = f"private, max-age={self._settings.max_age_seconds}"
+        headers += [(b"etag", tag.encode()), (b"cache-control", kept.encode())]
+        if is_known(_header(request, b"if-none-match"), tag):
+            return Written(b"", 304, headers)
+        return Written(body, status, headers)
 
     async def _body(self, request: HttpRequest) -> bytes:
         most = self._settings.max_body_bytes
-        too_large = HttpError(413, f"The body is larger than {most} bytes.", "PAYLOAD_TOO_LARGE", _HANG_UP)
-        if int(request.headers.get("content-length", "0") or 0) > most:
-            raise too_large
+        if int(_header(request, b"content-length") or 0) > most:
+            raise _too_large(most)
         chunks: list[bytes] = []
         size = 0
         try:
-            async with asyncio.timeout(_BODY_TIMEOUT):
-                async for chunk in request.stream():
-                    size += len(chunk)
+            with Deadline(_BODY_TIMEOUT):
+                more = True
+                while more:
+                    message = await request.receive()
+                    if message["type"] == "http.disconnect":
+                        raise HttpError(400, "The body did not arrive whole.", "BAD_REQUEST")
+                    chunks.append(message.get("body", b""))
+                    size += len(chunks[-1])
                     if size > most:
-                        raise too_large
-                    chunks.append(chunk)
+                        raise _too_large(most)
+                    more = message.get("more_body", False)
         except TimeoutError:
             raise HttpError(408, "The body did not arrive in time.", "REQUEST_TIMEOUT", _HANG_UP) from None
-        except ClientDisconnect:
-            raise HttpError(400, "The body did not arrive whole.", "BAD_REQUEST") from None
         return b"".join(chunks)
+
+
+def _header(request: HttpRequest, name: bytes) -> str | None:
+    """The first header of this name, without the object that `request.headers` makes of them all."""
+    return next((value.decode("latin-1") for key, value in request.scope["headers"] if key == name), None)
+
+
+@lru_cache(maxsize=_HEADS_KNOWN)
+def _check_content_type(content_type: str) -> None:
+    """Refuse a body that is no JSON in UTF-8; raises HttpError."""
+    kind, _, parameters = content_type.partition(";")
+    if kind.strip().lower() != _JSON:
+        message = f"Send {_JSON}, not {kind.strip()[:60] or 'a body without Content-Type'}."
+        raise HttpError(415, message, "UNSUPPORTED_MEDIA_TYPE")
+    charset = re.search(r"charset\s*=\s*\"?([\w-]+)", parameters, re.IGNORECASE)
+    if charset is not None and charset[1].lower() not in {"utf-8", "utf8"}:
+        raise HttpError(415, "Send JSON in UTF-8.", "UNSUPPORTED_MEDIA_TYPE")
+
+
+def _too_large(most: int) -> HttpError:
+    return HttpError(413, f"The body is larger than {most} bytes.", "PAYLOAD_TOO_LARGE", _HANG_UP)
 
 
 def _query_parameters(request: HttpRequest) -> dict[str, Any]:
@@ -212,12 +240,14 @@ def _accepted(accept: str) -> dict[str, float]:
     return weights
 
 
+@lru_cache(maxsize=_HEADS_KNOWN)
 def _prefers_html(accept: str) -> bool:
     weights = _accepted(accept)
     html = weights.get("text/html", 0.0)
     return html > 0 and html >= max(weights.get(_JSON, 0.0), weights.get(_GRAPHQL, 0.0))
 
 
+@lru_cache(maxsize=_HEADS_KNOWN)
 def _negotiate(accept: str) -> str:
     """The media type of the answer; raises HttpError where the client takes none that there is."""
     weights = _accepted(accept)
@@ -227,8 +257,3 @@ def _negotiate(accept: str) -> str:
         raise HttpError(406, f"The answer can be {_GRAPHQL} or {_JSON}.", "NOT_ACCEPTABLE")
     named = _GRAPHQL in weights or _JSON not in weights
     return _GRAPHQL if graphql >= json and named and _GRAPHQL in weights else _JSON
-
-
-def correlation_id_of(_request: HttpRequest) -> str:
-    """The client's own id where it is sane, else a new one."""
-    return exchange().id

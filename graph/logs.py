@@ -24,6 +24,7 @@ def configure(settings: Settings) -> None:
     """Make all of this process log alike, uvicorn included."""
     # An operation that is cancelled leaves what graphql-core has not begun: nothing is lost with it.
     warnings.filterwarnings("ignore", r"coroutine '(Executor|GraphQLCoreConverter)\.", RuntimeWarning)
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False  # no line of ours tells them
     as_json = settings.log_format == "json" or (settings.log_format == "auto" and not sys.stderr.isatty())
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines() if as_json else TextLines())
@@ -69,7 +70,8 @@ _SHOWN = ("operation", "outcome", "codes", "reason", "duration_ms", "sql_stateme
 
 
 def _extras(record: logging.LogRecord) -> dict[str, Any]:
-    extras = {name: value for name, value in vars(record).items() if name not in _KNOWN}
+    about = vars(record)
+    extras = about["told"] if "told" in about else {name: about[name] for name in about if name not in _KNOWN}
     if "request_id" not in extras and (exchange := current.get()) is not None:
         extras["request_id"] = exchange.id
     return extras

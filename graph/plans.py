@@ -16,7 +16,7 @@ from graphql.validation import OverlappingFieldsCanBeMergedRule, ValidationConte
 
 from datasources.settings import Settings
 from graph.judgement import Judge, Judgement, TooComplex
-from graph.setwise.plans import Setwise
+from graph.setwise.planner import Setwise
 from graph.types.roles import required_roles
 
 _LONGEST_DOCUMENT = 100_000  # characters; values belong into variables

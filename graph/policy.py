@@ -5,22 +5,22 @@ A page that brings no policy of its own may load nothing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
-from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-_HTML = "text/html"
-_OF_PAGES = {
-    "Content-Security-Policy": "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-    "Referrer-Policy": "no-referrer",
-    "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "X-Frame-Options": "DENY",
-    "Cache-Control": "no-cache",
-}
-_HSTS = "max-age=31536000"
+_HTML = b"text/html"
+_OF_PAGES = (
+    (b"content-security-policy", b"default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"permissions-policy", b"camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"x-frame-options", b"DENY"),
+    (b"cache-control", b"no-cache"),
+)
+_SNIFF = (b"x-content-type-options", b"nosniff")
+_HSTS = (b"strict-transport-security", b"max-age=31536000")
 
 
 def content_security_policy(directives: Mapping[str, Sequence[str]]) -> str:
@@ -44,16 +44,15 @@ class Policies:
 
         async def saying(message: Message) -> None:
             if message["type"] == "http.response.start":
-                _add(MutableHeaders(scope=message), encrypted=scope["scheme"] == "https")
+                message["headers"] = _completed(message.get("headers", ()), encrypted=scope["scheme"] == "https")
             await send(message)
 
         await self._app(scope, receive, saying)
 
 
-def _add(headers: MutableHeaders, *, encrypted: bool) -> None:
-    headers.setdefault("X-Content-Type-Options", "nosniff")
-    if encrypted:
-        headers.setdefault("Strict-Transport-Security", _HSTS)
-    if headers.get("content-type", "").startswith(_HTML):
-        for name, value in _OF_PAGES.items():
-            headers.setdefault(name, value)
+def _completed(headers: Iterable[tuple[bytes, bytes]], *, encrypted: bool) -> list[tuple[bytes, bytes]]:
+    said = dict(headers)
+    added = [_SNIFF, _HSTS] if encrypted else [_SNIFF]
+    if said.get(b"content-type", b"").startswith(_HTML):
+        added += _OF_PAGES
+    return [*headers, *(header for header in added if header[0] not in said)]

@@ -21,6 +21,7 @@ from subscriptions.follower import Trail
 from subscriptions.ledger import FromNow, LedgerUpdate
 
 _HELD = 1000  # updates held back for one subscriber
+_TOGETHER = 4096  # bytes for each subscriber that are handed over together: a socket writes them with one system call
 
 
 class Sink(Protocol):
@@ -147,11 +148,15 @@ class SharedStream:
         try:
             async for events in await self._executor.source(self.operation, self._context):
                 bodies = await self._executor.push(self.operation, events, self._context_of(events))
+                unwritten = 0
                 for event, body in zip(events, bodies, strict=True):
-                    self._deliver(event, body)
+                    unwritten += self._deliver(event, body)
                     self._delivered = getattr(event, "cursor", None)
-                    # Connections write meanwhile: a burst alone must make no reader a slow one.
-                    await asyncio.sleep(0)
+                    if unwritten >= _TOGETHER:
+                        # Connections write meanwhile: a burst alone must make no reader a slow one.
+                        await asyncio.sleep(0)
+                        unwritten = 0
+                await asyncio.sleep(0)
                 self._delivered = None
         except Refused as refused:
             self.errors = refused.answer.body["errors"]
@@ -172,20 +177,22 @@ class SharedStream:
             return self._context.at(last.event.seq)
         return self._context.fresh()
 
-    def _deliver(self, event: object, body: dict[str, Any]) -> None:
+    def _deliver(self, event: object, body: dict[str, Any]) -> int:
+        """Hand an answer to everybody; gives its size in bytes."""
         self._counts["executions"] += 1
         if self._question.on_ledger:
             key, cursor = None, getattr(event, "cursor", None)
         else:
             key, cursor = event.robot_id if isinstance(event, RobotRow) else "", None
             if self._question.field == "fleet" and self._unchanged(body):
-                return
+                return 0
         payload = encode(body)
         if key is not None:
             self._latest[key] = payload
         self._counts["deliveries"] += len(self.subscribers)
         for subscriber in tuple(self.subscribers):
             subscriber.offer(payload, key, cursor)
+        return len(payload)
 
     def _unchanged(self, body: dict[str, Any]) -> bool:
         """Whether a live query answers what it answered last, whenever that was."""

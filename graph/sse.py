@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 
 import orjson
 from graphql import OperationType
@@ -83,9 +83,11 @@ MULTIPART = Format(
     cursors=False,
 )
 _FORMATS: Mapping[str, Format] = {"text/event-stream": EVENT_STREAM, "multipart/mixed": MULTIPART}
+_ACCEPTED = 32  # Accept headers whose meaning is remembered
 _ANSWERS = {"application/graphql-response+json", "application/json", "application/*", "*/*"}
 
 
+@lru_cache(maxsize=_ACCEPTED)
 def accepts_streams(accept: str) -> bool:
     """Whether a client that sends this Accept header would take an answer that is a stream."""
     return any(kind in _FORMATS for kind in _accepted(accept))

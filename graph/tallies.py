@@ -20,7 +20,7 @@ Read = Callable[[], float]
 
 
 class Tallies:
-    """The counts and states of one worker's connections, streams, ledger and sweeper."""
+    """The counts and states of one worker's connections, streams, ledger, sweeper and folder."""
 
     def __init__(
         self,
@@ -32,7 +32,7 @@ class Tallies:
     ) -> None:
         self._metrics = metrics
         self._takers: list[Callable[[], None]] = []
-        counts, sweeper = streams.counts, live.sweeper
+        counts, sweeper, folder = streams.counts, live.sweeper, live.folder
         total, state = self._total, self._state
         total("sockets", "WebSockets opened.", lambda: traffic.sockets)
         total("streams", "Answers over HTTP that were streams.", lambda: traffic.streams)
@@ -48,10 +48,18 @@ class Tallies:
         total("shared_executions", "Executions of shared streams.", lambda: counts["executions"])
         total("sweeps", "Sweeps done.", lambda: sweeper.sweeps)
         total("sweep_failures", "Sweeps that have to be repeated.", lambda: sweeper.failures)
+        total("folds", "Changes folded into the rollups.", lambda: folder.folded)
+        total("fold_days", "Days folded from their jobs, as what came in bulk is.", lambda: folder.days)
+        total("fold_refusals", "Changes left out of the rollups.", lambda: folder.refused)
+        total("fold_failures", "Attempts to fold that have to be repeated.", lambda: folder.failures)
         self._by_kind("swept_rows", "What sweeps did, in rows.", sweeper.swept)
         self._by_kind("rate_limits", "Leases of allowances, refusals, and silences of the database.", counters["pace"])
         self._by_kind("audit_rows", "Rows of the audit log, and writes that failed.", counters["audit"])
         self._by_kind("answers", "Questions by how their answers were shared.", counters.get("answers", Counter()))
+        jobs = live.collector.live_jobs
+        self._by_kind("collected", "Transitions, rebuildings and differences of the live fleet.", jobs.counts)
+        state("collector_jobs", "Jobs known one by one.", "livemax", lambda: jobs.known)
+        state("collector_crowd", "Jobs that wait or run and are only a number.", "livemax", lambda: jobs.crowd)
         state("sockets_open", "WebSockets that are open.", "livesum", lambda: traffic.open_sockets)
         state("streams_open", "Answers over HTTP that still go on.", "livesum", lambda: traffic.open_streams)
         state("connection_operations_open", "Operations that run on them.", "livesum", lambda: traffic.open_operations)

@@ -3,6 +3,9 @@
 PyJWT verifies signature, audience and issuer. The times are judged here: it takes `true` and "1" for numbers, and knows
 no longest lifetime. Nothing in a token's header leads anywhere: its `kid` is looked up, its `jwk`, `jku` and `x5u` are
 not looked at, and `crit` asks for what we do not understand.
+
+Verifying costs more than all the rest of a small question, so that the newest tokens that held are remembered by their
+hash. Whether one holds still is asked each time: its key has to be among the keys, and its time not over.
 """
 
 from __future__ import annotations
@@ -10,7 +13,10 @@ from __future__ import annotations
 import json
 import re
 import time
+from collections import OrderedDict
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any
 
 import jwt
@@ -25,6 +31,7 @@ LONGEST_LIFE = 24 * 3600.0  # seconds
 LEEWAY = 30.0  # seconds that the clock of whoever signs may be ahead of ours
 LONGEST_NAME = 200  # characters
 
+_REMEMBERED = 1000  # tokens
 _FOREVER = 1e12  # seconds
 
 _SHAPE = re.compile(r"[\w-]+\.[\w-]+\.[\w-]+", re.ASCII)
@@ -38,6 +45,7 @@ class Tokens:
         self._keys = keys
         self._audience = audience
         self._issuer = issuer
+        self._met: OrderedDict[bytes, _Met] = OrderedDict()
         self._reader = _Reader(
             {
                 "verify_exp": False,
@@ -50,19 +58,19 @@ class Tokens:
 
     async def viewer(self, token: str) -> Viewer:
         """Who bears the token; raises Refused."""
-        if not _SHAPE.fullmatch(token):
-            raise Refused("not a token")
-        try:
-            header = jwt.get_unverified_header(token)
-        except jwt.PyJWTError as error:
-            raise Refused(f"no header: {error}") from error
-        key_id, algorithm = header.get("kid"), header.get("alg")
-        if not isinstance(algorithm, str) or "crit" in header:
-            raise Refused("a header that asks for what is not understood")
-        keys = await self._keys.of(key_id, algorithm)
+        digest = sha256(token.encode(errors="surrogatepass")).digest()
+        met = self._met.get(digest)
+        asks = _asks(token) if met is None else met.asks
+        keys = await self._keys.of(*asks)
         if not keys:
             raise Refused("no key for this kid and alg")
-        return _viewer(self._claims(token, keys[0]))
+        if met is None or met.key is not keys[0] or not met.holds(time.time()):
+            self._met.pop(digest, None)
+            met = self._met[digest] = _Met(asks, keys[0], *_judged(self._claims(token, keys[0])))
+            if len(self._met) > _REMEMBERED:
+                self._met.popitem(last=False)
+        self._met.move_to_end(digest)
+        return met.viewer
 
     def _claims(self, token: str, key: VerificationKey) -> Mapping[str, Any]:
         try:
@@ -71,6 +79,34 @@ class Tokens:
             )
         except jwt.PyJWTError as error:
             raise Refused(f"{type(error).__name__}: {error}") from error
+
+
+def _asks(token: str) -> tuple[str | None, str]:
+    """The key and the algorithm that a token names; raises Refused."""
+    if not _SHAPE.fullmatch(token):
+        raise Refused("not a token")
+    try:
+        header = jwt.get_unverified_header(token)
+    except jwt.PyJWTError as error:
+        raise Refused(f"no header: {error}") from error
+    key_id, algorithm = header.get("kid"), header.get("alg")
+    if not isinstance(algorithm, str) or "crit" in header:
+        raise Refused("a header that asks for what is not understood")
+    return key_id, algorithm
+
+
+@dataclass(frozen=True, slots=True)
+class _Met:
+    """A token whose signature held: which key that was, since when it is valid, and of whom it tells."""
+
+    asks: tuple[str | None, str]
+    key: VerificationKey
+    begins: float
+    viewer: Viewer
+
+    def holds(self, now: float) -> bool:
+        """Whether its time has come, and is not over."""
+        return self.viewer.expires_at is not None and self.begins <= now < self.viewer.expires_at
 
 
 class _Reader(jwt.PyJWT):
@@ -97,8 +133,8 @@ def _no_constant(word: str) -> None:
     raise ValueError(f"{word} is no number")
 
 
-def _viewer(claims: Mapping[str, Any]) -> Viewer:
-    """The viewer of claims whose signature holds."""
+def _judged(claims: Mapping[str, Any]) -> tuple[float, Viewer]:
+    """From when on claims hold that are signed, and the viewer that they tell of; raises Refused."""
     name = claims.get("sub")
     if not isinstance(name, str) or not is_name(name):
         raise Refused("sub names nobody")
@@ -108,13 +144,14 @@ def _viewer(claims: Mapping[str, Any]) -> Viewer:
         raise Refused("a lifetime of more than 24 h, or of none")
     if expires <= now:
         raise Refused("expired", "TOKEN_EXPIRED")
-    if issued > now + LEEWAY or ("nbf" in claims and _time(claims, "nbf") > now + LEEWAY):
+    begins = max(issued, _time(claims, "nbf") if "nbf" in claims else 0.0) - LEEWAY
+    if begins > now:
         raise Refused("not valid yet")
     roles = frozenset(_WORDS[word] for word in _texts(claims.get("roles", []), "roles") if word in _WORDS)
     scope = EVERYTHING
     if "environments" in claims:
         scope = Scope(frozenset(_texts(claims["environments"], "environments")))
-    return Viewer(name, roles, scope, expires_at=expires)
+    return begins, Viewer(name, roles, scope, expires_at=expires)
 
 
 def is_name(text: str) -> bool:

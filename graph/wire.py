@@ -6,6 +6,7 @@ ever and delays the end of the process. Here whoever is done with is given a mom
 
 from __future__ import annotations
 
+import threading
 import uuid
 from asyncio import BaseTransport, TimerHandle, Transport
 from collections.abc import Callable, Mapping
@@ -17,6 +18,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.http11 import Request
 
+_MOST_AT_ONCE = 1 << 16  # bytes for one socket in one pass of the event loop; what comes then waits in its outbox
 _LINGER = 10.0  # seconds to read what is left once the conversation is over
 _PARTING = 2.0  # the same when the server stops
 
@@ -38,11 +40,27 @@ SERVED_BY: Mapping[str, Any] = {
 Now = Callable[[bytes, bytes, bytes], bool]
 
 
+class _Pass(threading.local):
+    """The sockets that were told something in this pass of the event loop, of which a thread has one."""
+
+    def __init__(self) -> None:
+        self.wires: list[SocketWire] = []
+
+    def write(self) -> None:
+        """Write to each what it was told: one system call for a socket, however much that was."""
+        wires, self.wires = self.wires, []
+        for wire in wires:
+            wire.write_frames()
+
+
 class SocketWire(WebSocketsSansIOProtocol):
     """A WebSocket of uvicorn that applications can write ready frames to, and abort."""
 
     # The frame made last: sockets that name an operation alike, as many clients do, are handed the same bytes.
     _made: ClassVar[tuple[bytes, bytes, bytes, bytes]] = b"", b"", b"", b""
+    _pass: ClassVar[_Pass] = _Pass()
+    _frames: tuple[bytes, ...] = ()
+    _size = 0
     _linger: TimerHandle | None = None
 
     def connection_made(self, transport: BaseTransport) -> None:
@@ -58,15 +76,26 @@ class SocketWire(WebSocketsSansIOProtocol):
             extensions["wire"] = {"now": self.now, "abort": self.transport.abort}
 
     def now(self, head: bytes, payload: bytes, tail: bytes) -> bool:
-        """Write one text frame; false where the peer is behind with reading, or gone."""
-        if not self.writable.is_set() or self.close_sent or self.transport.is_closing():
+        """Write one text frame in this pass of the event loop; false where the peer is behind with reading, or gone."""
+        if self._size > _MOST_AT_ONCE or not self.writable.is_set() or self.close_sent or self.transport.is_closing():
             return False
         made = SocketWire._made
         if payload is not made[1] or head != made[0] or tail != made[2]:
             frame = b"".join((_text_header(len(head) + len(payload) + len(tail)), head, payload, tail))
             made = SocketWire._made = head, payload, tail, frame
-        self.transport.write(made[3])
+        if not self._frames:
+            if not self._pass.wires:
+                self.loop.call_soon(self._pass.write)
+            self._pass.wires.append(self)
+        self._frames += (made[3],)
+        self._size += len(made[3])
         return True
+
+    def write_frames(self) -> None:
+        """Write the frames of this pass."""
+        frames, self._frames, self._size = self._frames, (), 0
+        if frames and not (self.close_sent or self.transport.is_closing()):
+            self.transport.write(frames[0] if len(frames) == 1 else b"".join(frames))
 
     def handle_ping(self) -> None:
         """Answer a ping, but do not pile up answers for a peer that does not read them."""
@@ -109,6 +138,7 @@ class SocketWire(WebSocketsSansIOProtocol):
 
     def shutdown(self) -> None:
         """Take leave with 1012, but not for long."""
+        self.write_frames()
         self.loop.call_later(_PARTING, self.transport.abort)
         if not self.transport.is_closing():
             super().shutdown()

@@ -13,7 +13,7 @@ from secrets import SystemRandom
 import asyncpg
 
 from datasources.postgres import Database, UnstorableValue, UpstreamError, UpstreamTimeout
-from datasources.rollups import backlog, fold, fold_gap, folding, gap_days, set_aside
+from datasources.rollups import Unfolded, fold, fold_gap, folding, set_aside, unfolded
 
 _log = logging.getLogger(__name__)
 
@@ -59,7 +59,7 @@ class Folder:
         while await self._fold_piece() or await self._fold_day():
             if self.folded - told >= _TELL:
                 told = self.folded
-                _log.info("folded %s changes into the rollups, %s to go", told, await backlog(self._database))
+                _log.info("folded %s changes into the rollups, %s to go", told, (await self._left()).changes)
 
     async def _fold_piece(self) -> bool:
         """Fold a piece, or find out why it cannot be; whether there may be more."""
@@ -86,10 +86,13 @@ class Folder:
         if day is None:
             return False
         self.days += 1
-        async with self._database.connection() as connection:
-            left = await gap_days(connection)
+        left = (await self._left()).days
         _log.info("folded %s of %s, %s changes; %s days to go", f"{day.day:%Y-%m-%d}", day.source, day.changes, left)
         return True
+
+    async def _left(self) -> Unfolded:
+        async with self._database.connection() as connection:
+            return await unfolded(connection)
 
     async def _refuse(self, error: Exception) -> None:
         async with folding(self._database) as connection:

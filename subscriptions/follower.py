@@ -71,9 +71,10 @@ class Follower:
     async def look(self) -> Batch:
         """Read the ledger once, as far as one batch goes, and deliver what is new."""
         async with self._looking:
+            began = asyncio.get_running_loop().time()
             batch = await self._feed.look(self._database)
             self._deliver(batch)
-            self.seen_at = asyncio.get_running_loop().time()
+            self.seen_at = began
             return batch
 
     async def take(self, batch: Batch) -> None:
@@ -149,6 +150,11 @@ class Trail:
         self._next = self.passed = follower.end
         self.position = self._taken = self._target = follower.position
         self._went = asyncio.Event()
+
+    @property
+    def at_end(self) -> bool:
+        """Whether all that was delivered has been taken."""
+        return self._missed is None and self._next >= self._follower.end
 
     async def __anext__(self) -> Delivered | Missed:
         return (await self.some(1))[0]

@@ -29,9 +29,16 @@ _SHARE = 5  # a reading may take this part of the time
 class Gauge(Generic[Value]):
     """The newest values, by key, and in which order they came."""
 
-    def __init__(self, name: str, read: Callable[[], Awaitable[Mapping[str, Value]]]) -> None:
+    def __init__(
+        self,
+        name: str,
+        read: Callable[[], Awaitable[Mapping[str, Value]]],
+        moment: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
         self._name = name
         self._read = read
+        self._moment = moment
+        self._complaint = ""
         self._values: dict[str, tuple[int, Value]] = {}
         self._changed = asyncio.Event()
         self._rung = asyncio.Event()
@@ -39,6 +46,7 @@ class Gauge(Generic[Value]):
         self._keeping: asyncio.Task[None] | None = None
         self.version = 0
         self.read_at: float | None = None
+        self.begun = asyncio.Event()  # whether it was read once
         self.as_of = datetime.min.replace(tzinfo=UTC)
         self._begun = self._taken = 0
 
@@ -66,12 +74,18 @@ class Gauge(Generic[Value]):
     @asynccontextmanager
     async def watching(self) -> AsyncIterator[None]:
         """Keep it fresh for as long as the block lasts; it is fresh when the block begins."""
+        async with self.kept():
+            await self.refresh()
+            yield
+
+    @asynccontextmanager
+    async def kept(self) -> AsyncIterator[None]:
+        """Keep it fresh for as long as the block lasts, as soon as it can be read."""
         self._watchers += 1
         if self._keeping is None:
             # Whoever comes first leaves others behind: what is done for all is not part of that one's exchange.
             self._keeping = asyncio.create_task(keep_going(self._name, self._keep), name=self._name, context=Context())
         try:
-            await self.refresh()
             yield
         finally:
             self._watchers -= 1
@@ -82,7 +96,7 @@ class Gauge(Generic[Value]):
     async def refresh(self) -> None:
         """Read it now."""
         self._begun += 1
-        begun, moment = self._begun, datetime.now(UTC)
+        begun, moment = self._begun, self._moment()
         values = await self._read()
         if begun < self._taken:
             return  # a reading that began later is there already, and knows better
@@ -90,6 +104,7 @@ class Gauge(Generic[Value]):
         changed = [key for key, value in values.items() if key not in self._values or self._values[key][1] != value]
         gone = self._values.keys() - values.keys()
         self.read_at = asyncio.get_running_loop().time()
+        self.begun.set()
         if not changed and not gone:
             return
         for key in gone:
@@ -109,8 +124,11 @@ class Gauge(Generic[Value]):
             started = loop.time()
             try:
                 await self.refresh()
+                self._complaint = ""
             except UpstreamError as error:
-                _log.warning("%s: %s", self._name, error)
+                if str(error) != self._complaint:
+                    _log.warning("%s: %s", self._name, error)
+                self._complaint = str(error)
                 await asyncio.sleep(1)
             await asyncio.sleep(max(_FASTEST, _SHARE * (loop.time() - started)))
             try:

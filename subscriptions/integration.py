@@ -15,8 +15,8 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import aclosing, asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
 from types import TracebackType
@@ -36,12 +36,13 @@ from datasources.reports.robots import Registration, register_robot
 from datasources.robots import robots_by_id
 from datasources.settings import Settings
 from datasources.statuses import JobStatus, RobotStatus
+from subscriptions.collector import RPAMetricsCollector
+from subscriptions.collector.recorder import UNKNOWN, heeded
 from subscriptions.follower import Follower, Missed, Trail
 from subscriptions.live import Live
 
 _log = logging.getLogger(__name__)
 
-_UNKNOWN = "unknown"
 _OTHER_WORDS = {"running": JobStatus.CLAIMED}  # CasareRPA's own queue says it so
 _HANDLER_SECONDS = 10.0  # what a handler may take for one event
 _PATIENCE = 1.0  # seconds between two tries to read
@@ -57,9 +58,9 @@ async def broadcast_job_update(job_id: str, status: str) -> Reported:
     word = _OTHER_WORDS.get(status) or JobStatus(status)
     database, now = await _database(), datetime.now(UTC)
     known = (await jobs_by_id(database, [job_id])).get(job_id)
-    workflow_id = _UNKNOWN if known is None else known.workflow_id
+    workflow_id = UNKNOWN if known is None else known.workflow_id
     report = JobReport(job_id=job_id, workflow_id=workflow_id, status=word, raw_status=status)
-    return _heeded(await report_job(database, report, now))
+    return heeded(await report_job(database, report, now))
 
 
 async def broadcast_robot_status(robot_id: str, status: str, cpu_percent: float, memory_mb: float) -> Reported:
@@ -68,17 +69,17 @@ async def broadcast_robot_status(robot_id: str, status: str, cpu_percent: float,
     settings = Settings()
     database, now = await _database(), datetime.now(UTC)
     if not await robots_by_id(database, [robot_id], settings.offline_after_seconds):
-        registered = await register_robot(database, Registration(robot_id, hostname=_UNKNOWN), now)
+        registered = await register_robot(database, Registration(robot_id, hostname=UNKNOWN), now)
         if registered.refused:
-            return _heeded(registered)
+            return heeded(registered)
     heartbeat = Heartbeat(robot_id, word, now, cpu_percent=cpu_percent, memory_mb=memory_mb)
-    return _heeded(await report_heartbeats(database, [heartbeat], now))
+    return heeded(await report_heartbeats(database, [heartbeat], now))
 
 
 async def broadcast_queue_metrics(depth: int) -> Reported:
     """So many jobs wait."""
     now = datetime.now(UTC)
-    return _heeded(await report_queue(await _database(), QueueReport(depth, now), now))
+    return heeded(await report_queue(await _database(), QueueReport(depth, now), now))
 
 
 async def close_broadcasts() -> None:
@@ -108,10 +109,20 @@ async def _opened(settings: Settings) -> tuple[Database, str]:
     return database, dsn
 
 
-def _heeded(reported: Reported) -> Reported:
-    for refusal in reported.refused:
-        _log.warning("refused (%s): %s", refusal.code.value, refusal.message)
-    return reported
+@asynccontextmanager
+async def metrics_collector(settings: Settings | None = None) -> AsyncIterator[RPAMetricsCollector]:
+    """The live fleet for as long as the block lasts, kept in this process, and the way to record what happens in it."""
+    # As a listener of its own it is no candidate for following the ledger for all workers.
+    settings = (settings or Settings()).model_copy(update={"bus": SecretStr("memory://")})
+    database, dsn = await _opened(settings)
+    live = Live(database, dsn, settings)
+    try:
+        await live.start()
+        await live.collector.begun()
+        yield live.collector
+    finally:
+        await live.stop()
+        await database.close()
 
 
 class EventBus:
@@ -142,7 +153,7 @@ class EventBus:
 
     async def __aenter__(self) -> Self:
         self._database, dsn = await _opened(self._settings)
-        self._live = Live(self._database, dsn, self._settings)
+        self._live = Live(self._database, dsn, self._settings, collecting=False)
         await self._live.start()
         try:
             self._listening = self._live, await self._live.follower()

@@ -5,17 +5,21 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+from collections.abc import Mapping
 from contextlib import suppress
 from weakref import WeakValueDictionary
 
+from datasources.collector import ReportedDepth, reported_depths
 from datasources.events import ledger_identity
 from datasources.postgres import Database, UpstreamError, UpstreamUnavailable
 from datasources.scope import EVERYTHING, Scope
 from datasources.settings import Settings
+from subscriptions.collector import RPAMetricsCollector
 from subscriptions.doorbell import Doorbell
 from subscriptions.feed import Batch, Feed
 from subscriptions.folder import Folder
 from subscriptions.follower import Follower
+from subscriptions.gauge import Gauge
 from subscriptions.sight import Sight, Turns
 from subscriptions.sweeper import Sweeper
 from subscriptions.tail import BusState, SharedTail
@@ -30,7 +34,8 @@ _START = 5.0  # seconds that a subscriber waits for a worker that is only starti
 class Live:
     """What a worker knows of what moves."""
 
-    def __init__(self, database: Database, dsn: str, settings: Settings) -> None:
+    def __init__(self, database: Database, dsn: str, settings: Settings, *, collecting: bool = True) -> None:
+        self._collecting = collecting
         self._database = database
         self._settings = settings
         self.doorbell = Doorbell(dsn, self._ring)
@@ -43,10 +48,14 @@ class Live:
         self._follower: Follower | None = None
         self.seen = asyncio.Event()  # whether this worker has seen the ledger since it started
         self.identity = ""
+        self.reported: Gauge[ReportedDepth] = Gauge("reported queues", self._read_reported)
         self._turns = Turns()
         # Those of a scope are kept for as long as somebody holds them.
         self._sights: WeakValueDictionary[frozenset[str] | None, Sight] = WeakValueDictionary()
         self.everything = self.seen_by(EVERYTHING)
+        self.collector = RPAMetricsCollector(
+            database, settings, self.follower, self.everything.robots, self.reported, self._ring_queues
+        )
 
     async def start(self) -> None:
         """Start what keeps it going; a database that is away does not hinder."""
@@ -55,6 +64,7 @@ class Live:
             ("ledger", self._follow),
             ("sweeper", self.sweeper.run),
             ("folder", self.folder.run),
+            *((("collector", self.collector.run),) if self._collecting else ()),
         ):
             self._tasks.append(asyncio.create_task(keep_going(name, work), name=f"live-{name}"))
 
@@ -107,6 +117,8 @@ class Live:
     def _ring(self, what: str) -> None:
         if what == "events":
             self._rung.set()
+        if what == "queue":
+            self.reported.ring()
         for sight in list(self._sights.values()):
             sight.ring(what)
 
@@ -129,3 +141,12 @@ class Live:
             with suppress(TimeoutError):
                 async with asyncio.timeout(_BACKSTOP):
                     await self._rung.wait()
+
+    def _ring_queues(self) -> None:
+        for sight in list(self._sights.values()):
+            sight.queue.ring()
+
+    async def _read_reported(self) -> Mapping[str, ReportedDepth]:
+        reported = await reported_depths(self._database)
+        self._ring_queues()
+        return reported

@@ -1,13 +1,15 @@
 """What of a worker's moving things lies within a scope: the only way from a resolver to them.
 
-Transitions belong to the environment they happened in, and are shared by all. Gauges are read through the scope as
-every question is, once for all who have the same: a robot that leaves it is as one that was deleted.
+Transitions belong to the environment they happened in, and are shared by all. Robots are read through the scope as
+every question is, once for all who have the same: one that leaves it is as one that was deleted. The queue is what the
+collector counts of the scope's environments.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from datasources.events import EventRow
@@ -39,7 +41,7 @@ class Sight:
         self._offline_after = offline_after
         self._turns = turns
         self.robots: Gauge[RobotRow] = Gauge("robots", self._read_robots)
-        self.queue: Gauge[EnvironmentQueue] = Gauge("queue", self._read_queue)
+        self.queue: Gauge[EnvironmentQueue] = Gauge("queue", self._read_queue, self._queue_moment)
 
     def sees(self, event: EventRow) -> bool:
         """Whether a transition happened within the scope."""
@@ -47,7 +49,7 @@ class Sight:
 
     def ring(self, what: str) -> None:
         """Something has changed: `events`, `robots` or `queue`."""
-        if what in {"events", "queue"}:
+        if what in {"events", "queue"} and not self.live.collector.ready:  # which rings when it knows
             self.queue.ring()
         if what in {"events", "robots"}:
             self.robots.ring()
@@ -58,6 +60,12 @@ class Sight:
         return {row.robot_id: row for row in rows}
 
     async def _read_queue(self) -> Mapping[str, EnvironmentQueue]:
+        if self.live.collector.ready:
+            return self.live.collector.queues(self.scope)
         async with self._turns.queue:
             queues = await queue_by_environment(self._database)
         return {queue.environment: queue for queue in queues}
+
+    def _queue_moment(self) -> datetime:
+        collector = self.live.collector
+        return collector.queue_as_of if collector.ready else datetime.now(UTC)

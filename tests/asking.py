@@ -43,6 +43,7 @@ _GLOBAL_IDS = st.one_of(
     )
 )
 _MOMENT = st.integers(1, 72).map(lambda hours: MORNING - timedelta(hours=hours))
+_MEASURED = st.sampled_from([0, 1, 60_000.5, 300_000])
 VALUES: dict[str, st.SearchStrategy[Any]] = {
     "jobId": _SOME_JOB,
     "robotId": _SOME_ROBOT,
@@ -55,8 +56,15 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "source": st.sampled_from(SOURCES),
     "capability": st.sampled_from(CAPABILITIES),
     "search": st.sampled_from(["said of j1", "said", "blue", "INTAKE", "r1", "host", "pay"]),
+    "deadline": st.sampled_from([{"within": "PT1H"}, {"within": "P400D"}]),
     "first": st.integers(1, 4),
     "last": st.integers(1, 4),
+    "exact": st.booleans(),
+    "bins": st.integers(0, 5),
+    "successRate": st.integers(0, 100),
+    "averageDurationMs": _MEASURED,
+    "p95DurationMs": _MEASURED,
+    "p95QueueWaitMs": _MEASURED,
     "since": _MOMENT.map(lambda moment: moment.isoformat()),
     "createdAt": _MOMENT.map(lambda moment: {"from": moment.isoformat()}),
     "completedAt": _MOMENT.map(lambda moment: {"to": moment.isoformat()}),
@@ -142,4 +150,6 @@ def _literal(value: Any, *, quoted: bool = True) -> str:
         return f"[{', '.join(_literal(each, quoted=quoted) for each in value)}]"
     if isinstance(value, dict):
         return f"{{{', '.join(f'{name}: {_literal(each)}' for name, each in value.items())}}}"
+    if isinstance(value, bool):
+        return str(value).lower()
     return f'"{value}"' if isinstance(value, str) and quoted else str(value)

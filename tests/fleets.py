@@ -9,6 +9,8 @@ import asyncpg
 import orjson
 from hypothesis import strategies as st
 
+from datasources.rollups import claim_folding
+
 ENVIRONMENTS = ("amber", "blue", "coral", "dun")
 ROBOTS = [f"r{number}" for number in range(5)]
 STRANGERS = [*ROBOTS, "r-unregistered"]
@@ -22,6 +24,7 @@ MORNING = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
 Rows = dict[str, list[dict[str, Any]]]
 
 TABLES = ("robots", "jobs", "node_executions", "healing_events", "heartbeats", "reported_queues", "events")
+ROLLUPS = ("rollups", "rollup_sketches", "rollup_errors", "rollup_healing", "rollup_nodes", "rollup_robots")
 _environments = st.sampled_from(ENVIRONMENTS)
 _moments = st.integers(1, 72).map(lambda hours: MORNING - timedelta(hours=hours))
 
@@ -43,6 +46,7 @@ def _robots(draw: st.DrawFn) -> list[dict[str, Any]]:
             "reported_job_id": draw(_maybe(st.sampled_from([*JOBS, "j-unheard-of"]))),
             "last_heartbeat": draw(_maybe(_moments)),
             "registered_at": MORNING - timedelta(days=4),
+            "status_since": MORNING - timedelta(days=3),
         }
         for robot in draw(st.lists(st.sampled_from(ROBOTS), unique=True))
     ]
@@ -165,11 +169,15 @@ def within(rows: Rows, scope: frozenset[str], *, masked: bool) -> Rows:
 
 
 async def fill(connection: asyncpg.Connection, rows: Rows) -> None:
-    """Make these the only rows of a database, as they are and without any transition that nobody told of."""
+    """Make these the only rows of a database, as they are and without any transition that nobody told of.
+
+    Their history is folded by the server, sooner or later.
+    """
     async with connection.transaction():
+        await claim_folding(connection)
         await connection.execute(
             "SET LOCAL session_replication_role = replica; SET LOCAL synchronous_commit = off;"
-            + ";".join(f"DELETE FROM monitor.{table}" for table in TABLES)
+            + ";".join(f"DELETE FROM monitor.{table}" for table in (*TABLES, *ROLLUPS, "rollup_deltas", "rollup_gaps"))
         )
         for table, known in rows.items():
             for row in known[:1]:
@@ -179,3 +187,7 @@ async def fill(connection: asyncpg.Connection, rows: Rows) -> None:
                     f" SELECT {names} FROM jsonb_populate_recordset(NULL::monitor.{table}, $1::jsonb)",
                     orjson.dumps(known).decode(),
                 )
+        await connection.execute(
+            "INSERT INTO monitor.rollup_gaps (source, day)"
+            " SELECT DISTINCT source, date_trunc('day', created_at, 'UTC') FROM monitor.jobs"
+        )

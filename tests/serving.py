@@ -5,7 +5,7 @@ import re
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +18,7 @@ from datasources.settings import Settings
 from graph.app import create_app
 from graph.spans import Spans
 from graph.wire import SERVED_BY
+from subscriptions.live import Live
 
 
 @dataclass(frozen=True)
@@ -48,14 +49,20 @@ class Reply:
 class Graph:
     """A running server and a client for it."""
 
-    def __init__(self, url: str, dsn: str) -> None:
+    def __init__(self, url: str, dsn: str, live: Live, loop: asyncio.AbstractEventLoop) -> None:
         self.url = url
         self.dsn = dsn
+        self._live = live
+        self._loop = loop
         self.http = httpx.Client(base_url=url, timeout=30)
 
     def ask(self, query: str, **variables: Any) -> Reply:
         """The reply to an operation."""
         return Reply(self.http.post("/graphql", json={"query": query, "variables": variables}))
+
+    def renew(self) -> None:
+        """Have the live fleet read anew, with what was written past the ledger."""
+        asyncio.run_coroutine_threadsafe(self._live.collector.renew(), self._loop).result(timeout=20)
 
     def sql(self, statement: str, *arguments: Any) -> list[asyncpg.Record]:
         """Rows straight from the database."""
@@ -70,22 +77,36 @@ class Graph:
         return asyncio.run(run())
 
 
+def eventually(holds: Callable[[], object], seconds: float = 20) -> None:
+    """Wait until it holds: the fleet in memory follows what is written a moment later."""
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.02)
+
+
 @contextmanager
 def serving(dsn: str, *, spans: Spans | None = None, **settings: Any) -> Iterator[Graph]:
     """A server on a free port, in a thread of its own, until the block ends."""
-    config = uvicorn.Config(
-        create_app(Settings(**settings), dsn, spans), log_level="warning", lifespan="on", **SERVED_BY
-    )
+    app = create_app(Settings(**settings), dsn, spans)
+    config = uvicorn.Config(app, log_level="warning", lifespan="on", **SERVED_BY)
     server = uvicorn.Server(config)
+    runner = asyncio.Runner(loop_factory=config.get_loop_factory())
+
+    def serve() -> None:
+        with runner:
+            runner.run(server.serve(sockets=[listener]))
+
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+        thread = threading.Thread(target=serve, daemon=True)
         thread.start()
         deadline = time.monotonic() + 20
         while not server.started:
             assert thread.is_alive(), "the server did not start"
             assert time.monotonic() < deadline, "the server did not start"
             time.sleep(0.01)
-        graph = Graph(f"http://127.0.0.1:{listener.getsockname()[1]}", dsn)
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        graph = Graph(url, dsn, app.state.live, runner.get_loop())
         try:
             yield graph
         finally:

@@ -61,6 +61,7 @@ def takes_a_scope(file, name):
     return file.partition("/")[0] in {
         "activity",
         "analytics",
+        "busy",
         "executions",
         "fleet",
         "jobs",

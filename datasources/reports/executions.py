@@ -79,6 +79,11 @@ async def report_nodes(database: Database, job_id: str, nodes: Sequence[NodeRepo
     return Reported(outcome, accepted, refusals)
 
 
+async def next_position(database: Database, job_id: str) -> int:
+    """The position behind the steps of a job that are known."""
+    return int((await database.fetch(_SQL["next_position"], {"job_id": job_id}))[0]["position"])
+
+
 def _node(job_id: str, report: NodeReport, known: dict[str, Any] | None, now: datetime) -> dict[str, Any]:
     """The row that the report makes of what is known; a time that nobody told is now, where now is when it happens."""
     told = {name: value for name, value in asdict(report).items() if value is not None}

@@ -22,3 +22,7 @@ ON CONFLICT (job_id, position) DO UPDATE SET
     node_id = excluded.node_id, node_type = excluded.node_type, status = excluded.status,
     started_at = excluded.started_at, completed_at = excluded.completed_at,
     error_type = excluded.error_type, error_message = excluded.error_message, retry_count = excluded.retry_count
+
+-- name: next_position
+-- The position behind the steps of a job that are known.
+SELECT coalesce(max(n.position) + 1, 0) AS position FROM monitor.node_executions n WHERE n.job_id = :job_id

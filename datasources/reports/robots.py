@@ -32,6 +32,11 @@ class Registration:
     queue_manager_id: Id | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class _RobotNamed:
+    robot_id: Id
+
+
 async def register_robot(database: Database, robot: Registration, now: datetime) -> Reported:
     """A new robot is created, a known one updated."""
     scope = database.scope
@@ -52,3 +57,21 @@ async def register_robot(database: Database, robot: Registration, now: datetime)
     if not rows:
         return Reported(ReportOutcome.UNCHANGED, accepted=1)
     return Reported(ReportOutcome.CREATED if rows[0]["created"] else ReportOutcome.UPDATED, accepted=1)
+
+
+async def registered(database: Database, robot_id: str) -> Registration | None:
+    """A robot as it presented itself; None if there is none."""
+    rows = await database.fetch(_SQL["registered"], {"robot_id": robot_id})
+    return Registration(*rows[0]) if rows else None
+
+
+async def unregister_robot(database: Database, robot_id: str, now: datetime) -> Reported:
+    """A robot goes offline and is forgotten, with its heartbeats; the jobs it ran are kept."""
+    async with database.transaction() as connection:
+        if (wrong := fault(_RobotNamed(robot_id), now)) is not None:
+            return await refused(connection, Refusal(RefusalCode.INVALID_VALUE, wrong, storable(robot_id)))
+        if not await fetch(connection, _SQL["say_goodbye"], {"robot_id": robot_id}):
+            message = f"robot {robot_id} is not registered"
+            return await refused(connection, Refusal(RefusalCode.UNKNOWN_ROBOT, message, robot_id))
+        await fetch(connection, _SQL["forget_robot"], {"robot_id": robot_id})
+    return Reported(ReportOutcome.UPDATED, accepted=1)

@@ -17,3 +17,16 @@ ON CONFLICT (robot_id) DO UPDATE SET
 WHERE (r.hostname, r.environment, r.capabilities, r.queue_manager_id) IS DISTINCT FROM (excluded.hostname,
     excluded.environment, excluded.capabilities, coalesce(excluded.queue_manager_id, r.queue_manager_id))
 RETURNING xmax = 0 AS created
+
+-- name: registered
+-- What a robot said when it presented itself.
+SELECT r.robot_id, r.hostname, r.environment, r.capabilities, r.queue_manager_id
+FROM monitor.robots r WHERE r.robot_id = :robot_id
+
+-- name: say_goodbye
+-- A robot is offline, so that the ledger tells it.
+UPDATE monitor.robots r SET status = 'offline' WHERE r.robot_id = :robot_id RETURNING r.robot_id
+
+-- name: forget_robot
+-- A robot is none any more, and its heartbeats are gone with it.
+DELETE FROM monitor.robots r WHERE r.robot_id = :robot_id

@@ -17,7 +17,7 @@ from enum import StrEnum
 
 import asyncpg
 
-from datasources.rollups import claim_folding, fold_gap, gap_days
+from datasources.rollups import claim_folding, fold_gap, unfolded
 from datasources.seed.binary_copy import microseconds, stream
 from datasources.seed.fleet import HEARTBEAT_COLUMNS, ROBOT_COLUMNS
 from datasources.seed.nodes import HEALING_COLUMNS, NODE_COLUMNS
@@ -206,13 +206,13 @@ async def _analyze(connection: asyncpg.Connection, progress: Progress) -> None:
 
 async def _fold(connection: asyncpg.Connection, progress: Progress) -> int:
     """Fold every day that is not folded, beside a server that may be at it as well."""
-    total = left = await gap_days(connection)
+    total = left = (await unfolded(connection)).days
     while left:
         progress(SeedProgress(Stage.ROLLUPS, total - left, total))
         async with connection.transaction():
             await claim_folding(connection)
             await fold_gap(connection)
-        left = min(left, await gap_days(connection))
+        left = min(left, (await unfolded(connection)).days)
     progress(SeedProgress(Stage.ROLLUPS, total, total))
     await connection.execute(_sql("analyze_rollups"))
     return total

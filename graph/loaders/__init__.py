@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from functools import cached_property
-from typing import Any
 
 from datasources.analytics import MetricsAggregator
+from datasources.busy import RobotTime
 from datasources.executions import NodeExecutionRow
-from datasources.fleet import FleetPart, FleetScope
 from datasources.jobs import JobRow
 from datasources.paging import Page
 from datasources.postgres import Database
@@ -18,19 +17,24 @@ from datasources.workflows import WorkflowRow
 from graph.loaders.analytics import AnalyticsLoaders
 from graph.loaders.batching import Loader
 from graph.loaders.executions import executions_loader
-from graph.loaders.fleet import fleet_loader
+from graph.loaders.fleet import FleetLoaders
 from graph.loaders.jobs import JobPageOf, JobsOf, job_counts_loader, job_loader, job_pages_loader
-from graph.loaders.robots import heartbeats_loader, robot_loader, robot_today_loader
+from graph.loaders.robots import heartbeats_loader, robot_busy_loader, robot_loader, robot_today_loader
 from graph.loaders.workflows import workflow_loader
+from subscriptions.collector import RPAMetricsCollector
 
 
 class Loaders:
     """The loaders of one operation, each made when it is first asked for."""
 
-    def __init__(self, database: Database, settings: Settings, now: datetime) -> None:
+    def __init__(
+        self, database: Database, settings: Settings, now: datetime, collector: RPAMetricsCollector | None = None
+    ) -> None:
         self._database = database
         self._offline_after = settings.offline_after_seconds
         self._job_days = settings.job_days
+        self._ledger_events = settings.ledger_events
+        self._collector = collector
         self._now = now
         self._midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)  # in UTC, as `now` is
 
@@ -75,9 +79,14 @@ class Loaders:
         return workflow_loader(self._database)
 
     @cached_property
-    def fleet(self) -> Loader[tuple[FleetScope, FleetPart], Any]:
+    def robots_busy(self) -> Loader[tuple[str, tuple[datetime, datetime]], RobotTime]:
+        """How busy robots were."""
+        return robot_busy_loader(self._database, self._ledger_events)
+
+    @cached_property
+    def fleet(self) -> FleetLoaders:
         """The numbers of the fleet."""
-        return fleet_loader(self._database, self._offline_after, self._now)
+        return FleetLoaders(self._database, self._offline_after, self._now, self._collector)
 
     @cached_property
     def analytics(self) -> AnalyticsLoaders:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 
+from datasources.busy import RobotTime, busy_by_robot
 from datasources.postgres import Database
 from datasources.robots import (
     HeartbeatRow,
@@ -33,6 +34,17 @@ def robot_today_loader(database: Database, midnight: datetime) -> Loader[str, Ro
         return await robots_today(database, robot_ids, midnight)
 
     return by_key(fetch, RobotToday)
+
+
+def robot_busy_loader(
+    database: Database, ledger_events: int
+) -> Loader[tuple[str, tuple[datetime, datetime]], RobotTime]:
+    """How busy robots were, by robot id and from when to when."""
+
+    async def fetch(time: tuple[datetime, datetime], robot_ids: list[str]) -> Mapping[str, RobotTime]:
+        return await busy_by_robot(database, robot_ids, *time, ledger_events)
+
+    return by_group(fetch, lambda _: RobotTime())
 
 
 def heartbeats_loader(database: Database) -> Loader[tuple[str, int], list[HeartbeatRow]]:

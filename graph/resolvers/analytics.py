@@ -21,7 +21,8 @@ class AnalyticsQueries:
     @strawberry.field(
         directives=requires(Role.VIEWER),
         graphql_type=Analytics,
-        description="How jobs went over a window of time.",
+        description="How jobs went over a window of time. Of a robot's jobs of one workflow it is read from those "
+        "jobs, else from rollups.",
     )
     @staticmethod
     async def analytics(

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from graphql import GraphQLIsTypeOfFn
 
 from graph.setwise.places import Place, Run
 from graph.setwise.shapes import Column, Shape, Unusual
-from graph.setwise.sources import Asked, Source, each, together
+from graph.setwise.sources import Asked, Source, ask, each, together
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -75,8 +74,9 @@ class Objects:
         """Its value for each of these parents."""
         flat, restore = self.shape.take_off(await self.source.column(run, parents))
         if flat and self.is_type_of is not None:
+            one_of_each = dict(zip(map(type, flat), flat, strict=True)).values()  # by its type a root is known
             info = run.info(self.place)
-            if any(self.is_type_of(value, info) is not True for value in flat):
+            if any(self.is_type_of(value, info) is not True for value in one_of_each):
                 raise Unusual
         return restore(await self.selection.objects(run, flat))
 
@@ -103,13 +103,12 @@ class Selection:
 
     def __init__(self, fields: list[Field]) -> None:
         self._keys = [field.key for field in fields]
+        self._assemble = _assembler(self._keys) if fields else None
         self._at_hand = [field for field in fields if not field.waits]
-        self._asking = [
-            (field, field.source) for field in fields if isinstance(field, Leaf) and isinstance(field.source, Asked)
-        ]
-        only_ask = {field.key for field, _ in self._asking}
-        self._waiting = [field for field in fields if field.waits and field.key not in only_ask]
-        self._parted = len(self._asking) + len(self._waiting) > 1
+        self._asking = [field for field in fields if isinstance(field, Leaf) and isinstance(field.source, Asked)]
+        self._asked = [field.source for field in self._asking if isinstance(field.source, Asked)]
+        self._waiting = [field for field in fields if field.waits and field not in self._asking]
+        self._parted = bool(self._asking) + len(self._waiting) > 1
         self.waits = len(self._at_hand) < len(fields)
 
     async def objects(self, run: Run, parents: Column) -> Column:
@@ -121,16 +120,20 @@ class Selection:
         found = {field.key: await field.column(run, parents) for field in self._at_hand}
         waiting = together([field.column(run, parents) for field in self._waiting])
         try:
-            asked = [(leaf, source.ask(run, parents)) for leaf, source in self._asking]
+            answers = ask(run, parents, self._asked)
         finally:
             columns = await waiting
         found.update(zip((field.key for field in self._waiting), columns, strict=True))
-        for leaf, answer in asked:
-            found[leaf.key] = leaf.complete(await answer())
-        return self._assembled(found, len(parents))
+        for leaf, column in zip(self._asking, await answers(), strict=True):
+            found[leaf.key] = leaf.complete(column)
+        if self._assemble is None:
+            return [{} for _ in parents]
+        return self._assemble([found[key] for key in self._keys])
 
-    def _assembled(self, found: dict[str, Column], count: int) -> list[dict[str, Any]]:
-        keys = self._keys
-        if not keys:
-            return [{} for _ in range(count)]
-        return [dict(zip(keys, values, strict=True)) for values in zip(*(found[key] for key in keys), strict=True)]
+
+def _assembler(keys: list[str]) -> Callable[[list[Column]], Column]:
+    """From columns to objects with these keys; a dict display takes a third of the time of `dict(zip(...))`."""
+    values = [f"value{number}" for number in range(len(keys))]
+    pairs = ", ".join(f"{key!r}: {value}" for key, value in zip(keys, values, strict=True))
+    source = f"lambda columns: [{{{pairs}}} for {', '.join(values)}, in zip(*columns, strict=True)]"
+    return eval(source)  # type: ignore[no-any-return]  # noqa: S307  # keys are names, by the grammar of GraphQL

@@ -20,7 +20,6 @@ from graphql import (
     GraphQLID,
     GraphQLInt,
     GraphQLLeafType,
-    GraphQLScalarType,
     GraphQLString,
     Undefined,
 )
@@ -34,25 +33,20 @@ _LARGEST = 2**31 - 1  # of an Int
 def leaves(type_: GraphQLLeafType) -> Callable[[Column], Column]:
     """How a column of this type, in which null may stand, is made presentable."""
     one_by_one = _one_by_one(type_.coerce_output_value)
-    native = _native(type_)
+    if (enum := _enum(type_)) is not None:
+        kind, names = enum
+        kinds = {kind, NoneType}
+        return lambda values: [*map(names.get, values)] if kinds.issuperset(map(type, values)) else one_by_one(values)
+    native = (datetime, _in_utc) if type_.coerce_output_value is format_time else _SCALARS.get(type_)
     if native is None:
         return one_by_one
-    kind, presentable = native
+    only, fit = native
 
     def whole(values: Column) -> Column:
         kinds = set(map(type, values))
-        if kinds == {kind}:
-            found = presentable(values)
-        elif kinds == {kind, NoneType}:
-            found = presentable([value for value in values if value is not None])
-            if found is not None:
-                filled = iter(found)
-                found = [None if value is None else next(filled) for value in values]
-        elif kinds <= {NoneType}:
-            return values
-        else:
-            found = None
-        return one_by_one(values) if found is None else found
+        present = [value for value in values if value is not None] if NoneType in kinds else values
+        kinds.discard(NoneType)
+        return values if not kinds or (kinds == {only} and fit(present)) else one_by_one(values)
 
     return whole
 
@@ -71,29 +65,27 @@ def _one_by_one(coerce: Callable[[Any], Any]) -> Callable[[Column], Column]:
     return lambda values: [presentable(value) for value in values]
 
 
-def _native(type_: GraphQLLeafType) -> tuple[type, Callable[[Column], Column | None]] | None:
-    """The Python type that needs no coercion, and a check of a column of it, which gives None where it needs some."""
-    if isinstance(type_, GraphQLEnumType):
-        kind = getattr(type_, "wrapped_cls", None)  # Strawberry's
-        return (kind, _names(type_, kind)) if isinstance(kind, type) and issubclass(kind, Enum) else None
-    if type_.coerce_output_value is format_time:
-        return datetime, lambda values: values if all(value.tzinfo is UTC for value in values) else None
-    return _SCALARS.get(type_)
+def _enum(type_: GraphQLLeafType) -> tuple[type[Enum], dict[Enum, Any]] | None:
+    """The Python enum behind one of Strawberry's, and how its members are called."""
+    kind = getattr(type_, "wrapped_cls", None) if isinstance(type_, GraphQLEnumType) else None
+    if not (isinstance(kind, type) and issubclass(kind, Enum)):
+        return None
+    return kind, {member: type_.coerce_output_value(member) for member in kind}
 
 
-def _as_they_are(values: Column) -> Column:
-    return values
+def _in_utc(values: Column) -> bool:
+    return all(value.tzinfo is UTC for value in values)
 
 
-def _names(type_: GraphQLEnumType, kind: type[Enum]) -> Callable[[Column], Column]:
-    names = {member: type_.coerce_output_value(member) for member in kind}
-    return lambda values: [names[value] for value in values]
+def _any(_values: Column) -> bool:
+    return True
 
 
-_SCALARS: dict[GraphQLScalarType, tuple[type, Callable[[Column], Column | None]]] = {
-    GraphQLString: (str, _as_they_are),
-    GraphQLID: (str, _as_they_are),
-    GraphQLBoolean: (bool, _as_they_are),
-    GraphQLInt: (int, lambda values: values if min(values) >= -_LARGEST and max(values) <= _LARGEST else None),
-    GraphQLFloat: (float, lambda values: values if isfinite(sum(values)) else None),
+# The Python type whose values need no coercion, as long as a column of them is fit for JSON.
+_SCALARS: dict[GraphQLLeafType, tuple[type, Callable[[Column], bool]]] = {
+    GraphQLString: (str, _any),
+    GraphQLID: (str, _any),
+    GraphQLBoolean: (bool, _any),
+    GraphQLInt: (int, lambda values: min(values) >= -_LARGEST and max(values) <= _LARGEST),
+    GraphQLFloat: (float, lambda values: isfinite(sum(values))),
 }

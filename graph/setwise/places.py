@@ -23,6 +23,7 @@ from strawberry.types.arguments import convert_arguments
 from strawberry.types.field import StrawberryField
 
 from graph.context import Context, Info
+from graph.loaders.batching import Loader
 
 Arguments = dict[str, Any]
 
@@ -51,6 +52,12 @@ class Run:
     context: Context
     alone: bool  # nobody else asks loaders now: they need not wait for more
     asked: list[Future[Any]] = field(default_factory=list)  # of loaders, which end what nobody waits for
+
+    def ask(self, loader: Loader[Any, Any], keys: list[Any]) -> Future[list[Any]]:
+        """Ask a loader, together with whatever else is asked of it now."""
+        future = loader.load_many(keys)
+        self.asked.append(future)
+        return future
 
     def end(self) -> None:
         """Wait for nothing any more."""

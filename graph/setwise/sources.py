@@ -7,7 +7,7 @@ resolver is called for each parent, as graphql-core would.
 from __future__ import annotations
 
 from asyncio import Future, gather
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from inspect import iscoroutine
@@ -18,6 +18,7 @@ from graphql import default_field_resolver
 from graphql.pyutils import is_awaitable
 from strawberry.types.field import StrawberryField
 
+from graph.loaders.batching import Loader
 from graph.setwise.places import Place, Run
 from graph.setwise.shapes import Column, Unusual, ordinary
 from graph.types.loaded import LOADED, Loaded
@@ -61,27 +62,35 @@ class Asked:
 
     async def column(self, run: Run, parents: Column) -> Column:
         """The values of these parents."""
-        return await self.ask(run, parents)()
+        [column] = await ask(run, parents, [self])()
+        return column
 
-    def ask(self, run: Run, parents: Column) -> Callable[[], Awaitable[Column]]:
-        """Ask for the values of these parents, together with whatever else is asked for now; gives how to wait."""
-        how = self.how
-        keys = list(map(partial(how.key, **run.arguments(self.place)), parents))
-        known = [key for key in keys if key is not None]
-        loader = how.loader(run.context.loaders)
-        asked = loader.load_many(known) if known and not run.alone else None
-        if asked is not None:
-            run.asked.append(asked)
+    def keys(self, run: Run, parents: Column) -> list[Hashable | None]:
+        """The keys of these parents; None stands for null."""
+        return list(map(partial(self.how.key, **run.arguments(self.place)), parents))
 
-        async def values() -> Column:
-            found: Sequence[Any] = await (asked or loader.read(known)) if known else ()
-            if len(known) == len(keys):
-                return list(found) if how.value is None else list(map(how.value, parents, found))
-            each = iter(found)
-            one = how.value or (lambda _parent, value: value)
-            return [None if key is None else one(row, next(each)) for row, key in zip(parents, keys, strict=True)]
+    def values(self, parents: Column, keys: Sequence[Hashable | None], found: Iterator[Any]) -> Column:
+        """What was found, in its place and made what it is to be."""
+        made = self.how.value
+        if made is None:
+            return [None if key is None else next(found) for key in keys]
+        return [None if key is None else made(row, next(found)) for row, key in zip(parents, keys, strict=True)]
 
-        return values
+
+def ask(run: Run, parents: Column, fields: Sequence[Asked]) -> Callable[[], Awaitable[list[Column]]]:
+    """Ask for several fields of these parents, one set of keys for each loader; gives how to wait for their columns."""
+    asked = [(field, field.how.loader(run.context.loaders), field.keys(run, parents)) for field in fields]
+    sets: dict[Loader[Any, Any], list[Hashable]] = {}
+    for _, loader, keys in asked:
+        if known := [key for key in keys if key is not None]:
+            sets.setdefault(loader, []).extend(known)
+    begun = {} if run.alone and len(sets) == 1 else {loader: run.ask(loader, sets[loader]) for loader in sets}
+
+    async def columns() -> list[Column]:
+        found = {loader: iter(await (begun.get(loader) or loader.read(keys))) for loader, keys in sets.items()}
+        return [field.values(parents, keys, found.get(loader, iter(()))) for field, loader, keys in asked]
+
+    return columns
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -96,7 +96,8 @@ class Analytics:
 
     @strawberry.field(
         graphql_type=list[SlowestWorkflow],
-        description="The ten workflows with the longest average run, of those that ran at least three times.",
+        description="The ten workflows with the longest average run, of those that ran at least three times. Of a "
+        "robot they are read from its jobs, which takes the longer the more there are.",
     )
     @staticmethod
     async def slowest_workflows(scope: strawberry.Parent[AnalyticsScope], info: Info) -> list[SlowWorkflow]:

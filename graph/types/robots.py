@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
+from enum import Enum
 from typing import Annotated, Any
 
 import strawberry
@@ -10,7 +11,7 @@ import strawberry
 from datasources.jobs import JobOrder, JobParent
 from datasources.robots import RobotCriteria, RobotOrder, RobotRow
 from datasources.statuses import RobotStatus
-from datasources.windows import AnalyticsScope
+from datasources.windows import AnalyticsScope, Step
 from graph.context import Info
 from graph.errors import BadUserInput
 from graph.resolvers.jobs import jobs_of
@@ -19,9 +20,10 @@ from graph.types.jobs import Job, JobFilterArgument, JobOrderArgument
 from graph.types.loaded import loaded
 from graph.types.node import Node
 from graph.types.paging import After, Before, Connection, ConnectionOf, First, Last, search_text
-from graph.types.scalars import described_enum
-from graph.types.windows import ExactArgument, WindowArgument, analytics_scope
+from graph.types.scalars import described_enum, format_time
+from graph.types.windows import ExactArgument, TimeWindow, WindowArgument, analytics_scope, window_bounds
 
+_HOUR = timedelta(hours=1)
 MOST_HEARTBEATS = 1000  # heartbeats of a robot in one answer
 
 described_enum(
@@ -44,6 +46,25 @@ described_enum(
         RobotOrder.HOSTNAME_DESC: "By the host they run on, backwards.",
         RobotOrder.LAST_HEARTBEAT_DESC: "The one heard of most recently first.",
         RobotOrder.LAST_HEARTBEAT_ASC: "The one silent for longest first.",
+    },
+)
+
+
+class OfflineReason(Enum):
+    """Why a robot is offline."""
+
+    NEVER_HEARD = "never heard"
+    SAID_GOODBYE = "said goodbye"
+    SILENT = "silent"
+
+
+described_enum(
+    OfflineReason,
+    "Why a robot is offline.",
+    {
+        OfflineReason.NEVER_HEARD: "It presented itself, and has not given a sign of life since.",
+        OfflineReason.SAID_GOODBYE: "Its last heartbeat said so.",
+        OfflineReason.SILENT: "Its heartbeats have stopped: `lastSeenSeconds` tells since when.",
     },
 )
 
@@ -140,6 +161,51 @@ class Robot(Node):
         order_by: JobOrderArgument = JobOrder.CREATED_AT_DESC,
     ) -> ConnectionOf:
         return await jobs_of(info, JobParent.ROBOT, robot.robot_id, first, after, last, before, filter, order_by)
+
+    @strawberry.field(description="How long ago it was last heard of, in seconds; null if never.")
+    @staticmethod
+    def last_seen_seconds(robot: strawberry.Parent[RobotRow], info: Info) -> float | None:
+        heard = robot.last_heartbeat
+        return None if heard is None else max(0.0, (info.context.now - heard).total_seconds())
+
+    @strawberry.field(description="Why it is offline; null where it is not.")
+    @staticmethod
+    async def offline_reason(robot: strawberry.Parent[RobotRow], info: Info) -> OfflineReason | None:
+        if robot.status is not RobotStatus.OFFLINE:
+            return None
+        if robot.last_heartbeat is None:
+            return OfflineReason.NEVER_HEARD
+        newest = await info.context.loaders.heartbeats.load((robot.robot_id, 1))
+        said = bool(newest) and newest[0].status is RobotStatus.OFFLINE
+        return OfflineReason.SAID_GOODBYE if said else OfflineReason.SILENT
+
+    @strawberry.field(
+        description="The share of the time online within the window in which it was busy, in percent, from its turns "
+        "in the ledger; null where it was not online."
+    )
+    @staticmethod
+    async def busy_ratio(
+        robot: strawberry.Parent[RobotRow],
+        info: Info,
+        window: Annotated[
+            TimeWindow | None,
+            strawberry.argument(
+                description="Which time, as far back as the ledger is kept; the last hour if left out. For more there "
+                "is `analytics { robotHours }`."
+            ),
+        ] = None,
+    ) -> float | None:
+        now = info.context.now
+        since, until = (now - _HOUR, now) if window is None else window_bounds(window, now)
+        kept = Step.HOUR.floor(now - timedelta(days=info.context.settings.ledger_days))
+        if since < kept:
+            raise BadUserInput(f"The window begins before the ledger does, which is kept since {format_time(kept)}.")
+        time = await info.context.loaders.robots_busy.load((robot.robot_id, (since, min(until, now))))
+        if time.known_from is not None and time.known_from > since:
+            raise BadUserInput(
+                f"The window begins before the ledger does, which begins at {format_time(time.known_from)}."
+            )
+        return time.ratio
 
     @loaded(
         list[RobotHeartbeat],

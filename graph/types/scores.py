@@ -66,14 +66,14 @@ class ScoreFactor:
 
     name: str = strawberry.field(
         description="`reliability`: the success rate. `performance`: 100 where the 95th percentile of the runs is a "
-        "minute or less, 0 from five minutes. `resource`: 100 less 100 for each attempt to heal a step, per job that "
-        "ended. `maintainability`: 100, 80, 50 or 20 where jobs failed with no, up to 2, up to 5, or more kinds of "
-        "errors."
+        "minute or less, 0 from five minutes. `resource`: 100 less 100 times the attempts to heal a step per "
+        "execution, that is, per job that completed or failed. `maintainability`: 100, 80, 50 or 20 where jobs failed "
+        "with no, up to 2, up to 5, or more kinds of errors."
     )
     weight: float = strawberry.field(description="Its share of the whole score, 0 to 1.")
     score: float = strawberry.field(description="Its own score, 0 to 100.")
     value: float = strawberry.field(
-        description="What it was made from: percent, milliseconds, attempts per job, or kinds of errors."
+        description="What it was made from: percent, milliseconds, attempts per execution, or kinds of errors."
     )
 
 

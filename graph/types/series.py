@@ -74,11 +74,14 @@ async def time_series(scope: AnalyticsScope, info: Info, measures: list[Measure]
             f"A time series has at most {MOST_POINTS:,} points, and a point every {step.value} would make {length:,}: "
             "take a longer step or a shorter window."
         )
-    if step is Step.MINUTE and (jobs := (await loaders.totals.load(scope)).total) > MOST_EXACT:
-        raise BadUserInput(
-            f"Minutes are read from at most {MOST_EXACT:,} jobs, and there are {jobs:,} in the window: "
-            "take a longer step or a shorter window."
-        )
+    sketched = scope.robot_id is not None and any(measure.fraction is not None for measure in measures)
+    if step is Step.MINUTE or (step is Step.HOUR and sketched):
+        jobs = (await loaders.totals.load(scope)).total
+        if jobs > MOST_EXACT:
+            raise BadUserInput(
+                f"Minutes, and a robot's percentiles by the hour, are read from at most {MOST_EXACT:,} jobs, and there "
+                f"are {jobs:,} in the window: take a longer step or a shorter window."
+            )
     wanted = tuple(dict.fromkeys(measures))
     points = await loaders.series.load(SeriesKey(scope, step, wanted)) if wanted else []
     return [

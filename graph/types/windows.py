@@ -23,7 +23,7 @@ described_enum(
     "How far apart the points of a time series are, in UTC.",
     {
         Step.MINUTE: f"A minute. Read from the jobs themselves, of which there may be {MOST_EXACT:,}.",
-        Step.HOUR: "An hour.",
+        Step.HOUR: f"An hour. A robot's percentiles are read from the jobs, of which there may be {MOST_EXACT:,}.",
         Step.DAY: "A day, from midnight UTC.",
         Step.WEEK: "A week, from Monday's midnight UTC.",
     },

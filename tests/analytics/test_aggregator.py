@@ -192,13 +192,14 @@ async def test_scores_are_what_a_second_reckoning_says(
 def reckoned(rows: list[asyncpg.Record]) -> float:
     """The score as the documents put it, over the jobs one by one."""
     ended = [row for row in rows if row["status"] in {"completed", "failed", "cancelled"}]
-    ran = sorted(row["duration_ms"] for row in ended if row["status"] != "cancelled")
+    executions = [row for row in ended if row["status"] != "cancelled"]
+    ran = sorted(row["duration_ms"] for row in executions)
     rank = 0.95 * (len(ran) - 1)
     below, above = ran[int(rank)], ran[min(int(rank) + 1, len(ran) - 1)]
     seconds = (below + (above - below) * (rank % 1)) / 1000
     reliability = 100 * sum(row["status"] == "completed" for row in ended) / len(ended)
     performance = 100 if seconds <= 60 else 0 if seconds >= 300 else 100 * (300 - seconds) / 240
-    resource = max(0, 100 - 100 * sum(row["healed"] for row in rows) / len(ended))
+    resource = max(0, 100 - 100 * sum(row["healed"] for row in rows) / len(executions))
     kinds = len({row["error_type"] for row in ended if row["status"] == "failed"})
     maintainability = 100 if kinds == 0 else 80 if kinds <= 2 else 50 if kinds <= 5 else 20
     return 0.40 * reliability + 0.30 * performance + 0.15 * resource + 0.15 * maintainability

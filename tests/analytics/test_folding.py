@@ -1,10 +1,8 @@
 """Folding: each job counts exactly once, whatever becomes of it and whoever dies when."""
 
 import asyncio
-import sys
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -17,7 +15,7 @@ from straight import expect_totals
 from datasources.analytics import MetricsAggregator
 from datasources.migrate import migrate, shipped
 from datasources.postgres import Database
-from datasources.rollups import backlog, fold, fold_gap, folding, gap_days
+from datasources.rollups import Unfolded, fold, fold_gap, folding, unfolded
 from datasources.settings import Settings
 from datasources.windows import AnalyticsScope
 from subscriptions.folder import Folder
@@ -97,7 +95,7 @@ def test_whatever_becomes_of_jobs_history_says_what_they_say(dsn: str, changes: 
                 await change(database, connection, what)
             await expect_all(database, connection, extremes=False)
             await Folder(database).fold()
-            assert (await backlog(database), await gap_days(connection)) == (0, 0)
+            assert await unfolded(connection) == Unfolded(0, 0)
             await expect_all(database, connection)
         finally:
             await connection.close(timeout=5)
@@ -151,7 +149,7 @@ async def test_progress_and_claims_note_nothing(connection: asyncpg.Connection, 
     await job(connection, status="pending", robot=None)
     await job(connection, status="claimed")
     await connection.execute("UPDATE monitor.jobs SET progress_percent = 50, current_node = 'n'")
-    assert await backlog(database) == 0
+    assert (await unfolded(connection)).changes == 0
 
 
 async def test_a_job_s_transaction_waits_for_no_folding(
@@ -182,7 +180,7 @@ async def test_what_cannot_be_folded_is_recorded_and_does_not_keep_the_rest_from
     await job(connection, "after")
     folder = Folder(database)
     await folder.fold()
-    assert (folder.folded, folder.refused, await backlog(database)) == (2, 1, 0)
+    assert (folder.folded, folder.refused, (await unfolded(connection)).changes) == (2, 1, 0)
     assert await connection.fetchval("SELECT source_key FROM monitor.source_errors WHERE source = 'rollups'") == "odd"
     [totals] = await MetricsAggregator(database, NOW).totals([WEEK])
     assert totals.completed == 2
@@ -225,75 +223,6 @@ async def test_robots_hours_are_told_by_their_status(
     assert await aggregator.robot_time([AnalyticsScope(day.since, day.until, robot_id="unknown")]) == [None]
 
 
-KILLED = """
-import asyncio, sys
-from datasources.migrate import migrate, shipped
-from datasources.postgres import Database
-from datasources.settings import Settings
-from datasources.rollups import fold, folding
-
-async def main():
-    database = Database(sys.argv[1], Settings())
-    await database.open()
-    for _ in range(2):
-        async with folding(database) as connection:
-            await fold(connection, limit=300)
-    async with folding(database) as connection:
-        await fold(connection, limit=300)
-        print("in the middle", flush=True)
-        await asyncio.sleep(60)
-
-asyncio.run(main())
-"""
-
-
-@pytest.mark.slow
-async def test_a_worker_that_is_killed_in_the_middle_of_folding_leaves_every_job_counted_once(
-    dsn: str, database: Database, connection: asyncpg.Connection, fold_all: Fold
-) -> None:
-    await connection.execute(MANY, 2000)
-    worker = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", KILLED, dsn, stdout=asyncio.subprocess.PIPE, cwd=Path(__file__).parents[2]
-    )
-    async with asyncio.timeout(60):
-        assert worker.stdout is not None
-        while (line := await worker.stdout.readline()) != b"in the middle\n":
-            assert line, "the worker ended by itself"
-        worker.kill()
-        await worker.wait()
-        while not await _free(database):  # noqa: ASYNC110  # Postgres tells nobody that it has noticed
-            await asyncio.sleep(0.05)
-    assert await backlog(database) == 1400
-    [totals] = await MetricsAggregator(database, NOW).totals([WEEK])
-    await expect_totals(connection, WEEK, totals)
-    await fold_all()
-    [totals] = await MetricsAggregator(database, NOW).totals([WEEK])
-    await expect_totals(connection, WEEK, totals)
-
-
-async def _free(database: Database) -> bool:
-    async with folding(database) as connection:
-        return connection is not None
-
-
-@pytest.mark.slow
-async def test_a_backfill_is_folded_while_questions_are_answered(
-    database: Database, connection: asyncpg.Connection
-) -> None:
-    await connection.execute(MANY, 30_000)
-    folder = Folder(database)
-    folding_all = asyncio.create_task(folder.fold())
-    aggregator = MetricsAggregator(database, NOW)
-    seen = 0
-    while not folding_all.done() or not seen:
-        [totals], [slowest] = await asyncio.gather(aggregator.totals([WEEK]), aggregator.slowest([WEEK]))
-        assert totals.total == sum(workflow.runs for workflow in slowest) == 30_000
-        seen += 1
-    await folding_all
-    assert folder.folded == 30_000
-    await expect_totals(connection, WEEK, (await aggregator.totals([WEEK]))[0])
-
-
 async def test_jobs_that_are_forgotten_stay_in_history(
     database: Database, connection: asyncpg.Connection, fold_all: Fold
 ) -> None:
@@ -331,7 +260,7 @@ async def test_what_was_there_before_is_folded_after_the_migration(empty_dsn: st
         database = Database(empty_dsn, Settings())
         await database.open()
         try:
-            assert await backlog(database) == 1  # a robot was idle
+            assert (await unfolded(old)).changes == 1  # a robot was idle
             for _ in range(2):
                 await expect_all(database, old)
                 await Folder(database).fold()

@@ -8,7 +8,7 @@ import pytest
 from histories import HEALING, NOW, STEP, bulk, expect_all, job, rolled_up
 
 from datasources.postgres import Database
-from datasources.rollups import backlog, fold, fold_gap, folding, gap_days
+from datasources.rollups import Unfolded, fold, fold_gap, folding, unfolded
 from datasources.settings import Settings
 from datasources.windows import Step
 from subscriptions.folder import Folder
@@ -41,7 +41,7 @@ async def test_a_day_that_is_not_folded_is_read_from_its_jobs(
     await expect_all(database, connection)
     assert await fold_day(database)
     await expect_all(database, connection)
-    assert (await backlog(database), await gap_days(connection)) == (0, 0)
+    assert await unfolded(connection) == Unfolded(0, 0)
     assert not await fold_day(database)
 
 
@@ -55,7 +55,7 @@ async def test_a_day_folded_again_is_as_it_was(database: Database, connection: a
     await bulk(connection, day=DAY)
     await fold_day(database)
     assert await rolled_up(connection) == before
-    assert await gap_days(connection) == 0
+    assert (await unfolded(connection)).days == 0
 
 
 async def test_what_was_noted_of_a_day_is_in_its_jobs(database: Database, connection: asyncpg.Connection) -> None:
@@ -65,7 +65,7 @@ async def test_what_was_noted_of_a_day_is_in_its_jobs(database: Database, connec
     await connection.execute("DELETE FROM monitor.jobs WHERE job_id = 'c'")
     await expect_all(database, connection)
     await fold_day(database)
-    assert await backlog(database) == 1, "the day that the job went to"
+    assert (await unfolded(connection)).changes == 1, "the day that the job went to"
     await expect_all(database, connection)
     await Folder(database).fold()
     await expect_all(database, connection)
@@ -121,7 +121,7 @@ async def test_what_comes_in_bulk_while_its_day_is_being_folded_leaves_the_day_o
     async with folding(database) as folder:
         await fold_gap(folder)
         await bulk(connection, "b", day=DAY)
-    assert await gap_days(connection) == 1
+    assert (await unfolded(connection)).days == 1
     await expect_all(database, connection)
     await fold_day(database)
     await expect_all(database, connection)

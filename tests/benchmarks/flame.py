@@ -1,4 +1,4 @@
-"""The command behind `make profile`: a flame graph of our server under one question's load."""
+"""The command behind `make profile`: a flame graph of our server under one question's load, or one topic's."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
@@ -21,12 +21,15 @@ from rich.console import Console
 from datasources.settings import Settings
 from tests.benchmarks import cores, loading
 from tests.benchmarks.dataset import prepared
+from tests.benchmarks.fanout import TOPICS, telling
 from tests.benchmarks.load import Work
-from tests.benchmarks.processes import postgres, servers
+from tests.benchmarks.processes import Server, postgres, servers
 from tests.benchmarks.questions import NAMES, questions
 
-_JOBS, _CONNECTIONS, _SECONDS, _WRITE_SECONDS = 100_000, 16, 10.0, 10.0
+_JOBS, _CONNECTIONS, _SOCKETS, _SECONDS, _WRITE_SECONDS = 100_000, 16, 1000, 10.0, 10.0
 _WIDTH, _ROW, _THINNEST = 1400.0, 17, 0.7
+
+Busy = tuple[Server, Callable[[float], object]]  # and what keeps it busy for so many seconds
 
 out = Console(highlight=False)
 
@@ -96,18 +99,17 @@ def _package(name: str) -> str:
     return name.partition(":")[0].partition(".")[0]
 
 
-def _sampled(question: str, stacks: Path) -> str:
-    """The stacks of our server under the load of a question."""
+def _sampled(name: str, stacks: Path) -> str:
+    """The stacks of our server under the load of a question, or while it tells what happens."""
     os.environ["BENCH_STACKS"] = str(stacks)
     with ExitStack() as stack:
         server_cores = stack.enter_context(cores.apart())
-        dsn = asyncio.run(prepared(stack.enter_context(postgres(Settings().data_dir / "bench")), _JOBS, lambda _: None))
-        asked = asyncio.run(questions(dsn))[question].request(graphql=True)
-        server = stack.enter_context(servers(("ours",), dsn, server_cores))["ours"]
-        _, load = loading.found()
-        load(Work(asked, server.port, _CONNECTIONS, 1.0))
+        dsn = stack.enter_context(postgres(Settings().data_dir / "bench"))
+        busy = _asked if name in NAMES else _told
+        server, keep_busy = stack.enter_context(busy(name, dsn, server_cores))
+        keep_busy(1.0)
         server.process.send_signal(signal.SIGUSR1)
-        load(Work(asked, server.port, _CONNECTIONS, _SECONDS))
+        keep_busy(_SECONDS)
         server.process.send_signal(signal.SIGUSR1)
         deadline = time.monotonic() + _WRITE_SECONDS
         while not stacks.exists():
@@ -117,10 +119,25 @@ def _sampled(question: str, stacks: Path) -> str:
         return stacks.read_text(encoding="utf-8")
 
 
+@contextmanager
+def _asked(name: str, dsn: str, server_cores: frozenset[int]) -> Iterator[Busy]:
+    database = asyncio.run(prepared(dsn, _JOBS, lambda _: None))
+    asked = asyncio.run(questions(database))[name].request(graphql=True)
+    _, load = loading.found()
+    with servers(("ours",), database, server_cores) as running:
+        server = running["ours"]
+        yield server, lambda seconds: load(Work(asked, server.port, _CONNECTIONS, seconds))
+
+
+def _told(name: str, dsn: str, server_cores: frozenset[int]) -> AbstractContextManager[Busy]:
+    return telling(name, dsn, server_cores, _SOCKETS)
+
+
 def main(question: str = "q2") -> None:
     """Write the flame graph of a question beside the benchmark's data, and say which packages cost what."""
-    if question not in NAMES:
-        raise SystemExit(f"{question} is not among {', '.join(NAMES)}")
+    known = (*NAMES, *(topic.name for topic in TOPICS))
+    if question not in known:
+        raise SystemExit(f"{question} is not among {', '.join(known)}")
     with out.status(f"sampling {question}"), TemporaryDirectory(prefix="casare-bench-") as directory:
         root = call_tree(_sampled(question, Path(directory) / "stacks"))
     for package, samples in by_package(root).most_common(12):

@@ -1,7 +1,7 @@
 """The page of thirty days, whatever the history: `python -m tests.benchmarks.history --jobs 100000,1000000`.
 
 Each history is seeded once a day and kept. The page is one GraphQL operation over HTTP, asked of each history in turns,
-so that the machine's moods meet them all; beside it the same answers are asked of the jobs in straight SQL, and compared.
+so that the machine's moods meet them all; beside it the same is asked of the jobs in straight SQL, and compared.
 """
 
 from __future__ import annotations
@@ -91,12 +91,13 @@ def histories(server: str, sizes: list[int], show: Callable[[SeedProgress], None
         for history in found:
             for _ in range(_WARM_UP):
                 history.ask()
-            history.backends = asyncio.run(_backends(history.dsn))
+            history.backends = asyncio.run(backends(history.dsn))
             history.forget()
         yield found
 
 
-async def _backends(dsn: str) -> list[psutil.Process]:
+async def backends(dsn: str) -> list[psutil.Process]:
+    """The database's processes that work for its clients."""
     connection = await asyncpg.connect(dsn, timeout=10)
     try:
         rows = await connection.fetch(

@@ -81,7 +81,7 @@ def measure(
                 cpu_before = server.cpu_seconds()
                 came = load(work)
                 _check(came, sizes[question.name, server.name], question, server)
-                cpu = _settled_cpu(server) - cpu_before
+                cpu = settled_cpu(server) - cpu_before
                 if number:
                     yield Measurement(
                         question=question.name,
@@ -116,7 +116,7 @@ def _check(came: Load, size: int, question: Question, server: Server) -> None:
         raise Disagreement(f"{server.name} answers {question.name} under load with less than when asked alone")
 
 
-def _settled_cpu(server: Server) -> float:
+def settled_cpu(server: Server) -> float:
     """The server's processor time once it has finished what was under way."""
     deadline = time.monotonic() + _SETTLE_SECONDS
     seconds = server.cpu_seconds()

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -55,7 +55,7 @@ def postgres(data_dir: Path) -> Iterator[str]:
     """A Postgres of our own over this directory; gives its DSN."""
     if running_dsn(data_dir) is not None:
         raise ProcessDied(f"another benchmark runs on {data_dir}: wait for it, or choose another CASARE_DATA_DIR")
-    with _process(["postgres", str(data_dir)], {}) as started:
+    with process(["postgres", str(data_dir)], {}) as started:
         started.wait_until(lambda: running_dsn(data_dir) is not None)
         dsn = running_dsn(data_dir)
         if dsn is None:
@@ -66,41 +66,49 @@ def postgres(data_dir: Path) -> Iterator[str]:
 @contextmanager
 def servers(names: tuple[str, ...], dsn: str, cores: frozenset[int]) -> Iterator[dict[str, Server]]:
     """These servers over the database at the DSN, each one process, ready to answer."""
+    with ExitStack() as stack:
+        started = {}
+        for name in names:
+            port = free_port(0)
+            started[name] = port, stack.enter_context(serving(name, port, dsn, cores))
+        running = {}
+        for name, (port, begun) in started.items():
+            begun.wait_until(lambda port=port: _answers(port))  # type: ignore[misc]  # bound now, not later
+            running[name] = Server(name, port, begun.popen)
+        yield running
+
+
+def serving(name: str, port: int, dsn: str, cores: frozenset[int]) -> AbstractContextManager[Process]:
+    """A server as a process that has only just begun."""
     environment = {
         "DATABASE_URL": dsn,
         "CASARE_HOST": "127.0.0.1",
         "CASARE_WORKERS": "1",
         "CASARE_OFFLINE_AFTER_SECONDS": _HEARD_RECENTLY,
     }
-    pinned = ",".join(map(str, sorted(cores)))
-    with ExitStack() as stack:
-        started = {}
-        for name in names:
-            port = free_port(0)
-            started[name] = port, stack.enter_context(_process([name, str(port), pinned], environment))
-        running = {}
-        for name, (port, process) in started.items():
-            process.wait_until(lambda port=port: _answers(port))  # type: ignore[misc]  # bound now, not later
-            running[name] = Server(name, port, process.popen)
-        yield running
+    return process([name, str(port), ",".join(map(str, sorted(cores)))], environment)
 
 
 @dataclass(frozen=True, slots=True)
-class _Process:
+class Process:
+    """A process of the benchmark, and what it says."""
+
     popen: psutil.Popen
     log: Path
 
-    def wait_until(self, ready: Callable[[], bool]) -> None:
+    def wait_until(self, ready: Callable[[], bool], *, every: float = 0.05) -> None:
+        """Wait until it is ready, looking every so many seconds; raises ProcessDied."""
         deadline = time.monotonic() + _START_SECONDS
         while not ready():
             if self.popen.poll() is not None or time.monotonic() > deadline:
                 said = self.log.read_text(encoding="utf-8", errors="replace").splitlines()[-15:]
                 raise ProcessDied("\n".join(["a process of the benchmark did not start; it said:", *said]))
-            time.sleep(0.05)
+            time.sleep(every)
 
 
 @contextmanager
-def _process(arguments: list[str], environment: Mapping[str, str]) -> Iterator[_Process]:
+def process(arguments: list[str], environment: Mapping[str, str]) -> Iterator[Process]:
+    """A process that plays a role of serve.py, until the block ends."""
     with TemporaryDirectory(prefix="casare-bench-") as directory:
         log = Path(directory) / "log"
         with log.open("wb") as output:
@@ -114,7 +122,7 @@ def _process(arguments: list[str], environment: Mapping[str, str]) -> Iterator[_
                 start_new_session=True,  # a Ctrl-C is for the harness, which then stops them in order
             )
         try:
-            yield _Process(popen, log)
+            yield Process(popen, log)
         finally:
             popen.stdin.close()
             try:

@@ -7,7 +7,7 @@ from typing import Any
 
 import asyncpg
 import pytest
-from serving import Graph, serving
+from serving import Graph, eventually, serving
 
 
 @pytest.fixture
@@ -29,6 +29,12 @@ def graph(dsn: str) -> Iterator[Graph]:
         yield graph
 
 
+def in_memory(graph: Graph) -> dict[str, int] | None:
+    """The fleet as the collector knows it; None before it does."""
+    reply = graph.ask("{ fleet { totalRobots activeRobots activeJobs queueDepth } }")
+    return None if reply.statements else reply.data["fleet"]
+
+
 @pytest.fixture
 def small_fleet(graph: Graph) -> Graph:
     """A server over three robots and six jobs, all told in fleet.sql."""
@@ -41,6 +47,7 @@ def small_fleet(graph: Graph) -> Graph:
             await connection.close(timeout=5)
 
     asyncio.run(fill())
+    eventually(lambda: in_memory(graph) == {"totalRobots": 3, "activeRobots": 1, "activeJobs": 2, "queueDepth": 1})
     return graph
 
 
@@ -48,4 +55,5 @@ def small_fleet(graph: Graph) -> Graph:
 def seeded(seeded_dsn: str) -> Iterator[Graph]:
     """A server over the seeded fleet, for tests that only read, and count the statements of each operation."""
     with serving(seeded_dsn, offline_after_seconds=86400, share_answers=False) as graph:
+        eventually(lambda: in_memory(graph))
         yield graph

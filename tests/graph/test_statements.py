@@ -67,19 +67,26 @@ import pytest
             id="heartbeats, few and many",
         ),
         pytest.param(
-            1, "{ fleet { totalRobots activeRobots idleRobots offlineRobots asOf stale } }", id="fleet robots"
-        ),
-        pytest.param(1, "{ fleet { activeJobs queueDepth oldestPendingSeconds } }", id="fleet queue"),
-        pytest.param(
-            1,
-            "{ fleet { totalRobots queueDepth totalJobsToday averageJobDurationSeconds } }",
-            id="fleet in three groups",
+            0,
+            "{ fleet { totalRobots activeRobots idleRobots offlineRobots failedRobots activeJobs queueDepth"
+            " oldestPendingSeconds totalJobsToday averageJobDurationSeconds asOf stale }"
+            ' staging: fleet(environment: "staging") { totalRobots queueDepth totalJobsToday } }',
+            id="the fleet, and that of an environment",
         ),
         pytest.param(
-            2,
-            '{ fleet { totalRobots } same: fleet { idleRobots } staging: fleet(environment: "staging")'
-            " { totalRobots queueDepth } }",
-            id="fleets of two environments",
+            0,
+            "{ fleet { pendingByEnvironment { depth } pendingByWorkflow { depth } unservablePending utilisation"
+            " stuckJobCount stuckJobs { jobId robotId since reason } throughput { jobsPerMinute failureRate }"
+            " estimatedDrainSeconds drainAssumptions { reason }"
+            ' robotsNeeded(deadline: {within: "PT1H"}) { robots assumptions { reason } } } }',
+            id="what operators ask of the fleet",
+        ),
+        pytest.param(1, "{ fleet { failingWorkflows { workflowId } queueDepth } }", id="failing workflows"),
+        pytest.param(
+            4,
+            "{ robots(first: 100) { nodes { lastSeenSeconds offlineReason busyRatio"
+            ' day: busyRatio(window: {last: "P1D"}) same: busyRatio(window: {last: "PT24H"}) } } }',
+            id="robots with what they were busy with",
         ),
         pytest.param(0, "{ fleet { asOf stale } analytics { asOf } __typename }", id="what needs no database"),
         pytest.param(

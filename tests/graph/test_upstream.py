@@ -17,7 +17,7 @@ from datasources.embedded import EmbeddedPostgres, throwaway
 from datasources.migrate import migrate
 
 JOBS = "{ jobs { totalCount } }"
-FLEET = "{ fleet { totalRobots } }"
+ROBOTS = "{ robots { totalCount } }"
 UNAVAILABLE = "UPSTREAM_UNAVAILABLE"
 TIMEOUT = "UPSTREAM_TIMEOUT"
 OURS = "FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'casare-monitor'"
@@ -57,8 +57,8 @@ def locked(dsn: str, table: str) -> Iterator[None]:
 
 def test_connections_that_died_are_replaced_without_anybody_noticing(graph) -> None:
     assert graph.ask(JOBS).data
-    graph.sql(f"SELECT pg_terminate_backend(pid) {OURS}")
-    eventually(lambda: not graph.sql(f"SELECT {OURS}"))
+    ended = [row["pid"] for row in graph.sql(f"SELECT pid, pg_terminate_backend(pid) {OURS}")]
+    eventually(lambda: not graph.sql(f"SELECT {OURS} AND pid = ANY($1)", ended))
     assert graph.ask(JOBS).data
     assert graph.http.get("/health").status_code == 200
 
@@ -92,12 +92,12 @@ def test_a_pool_without_a_free_connection_is_not_waited_for_longer_than_told(ser
             first = threading.Thread(target=graph.ask, args=(JOBS,))
             first.start()
             eventually(lambda: graph.sql(f"SELECT {OURS} AND wait_event_type = 'Lock'"))
-            assert graph.ask(FLEET).codes == [UNAVAILABLE]
+            assert graph.ask(ROBOTS).codes == [UNAVAILABLE]
             health = graph.http.get("/health")
             assert health.status_code == 503
             assert "no database connection within 0.3 s" in health.json()["checks"]["database"]["reason"]
         first.join(timeout=20)
-        assert graph.ask(FLEET).data
+        assert graph.ask(ROBOTS).data
 
 
 def test_what_broke_in_a_resolver_is_masked_and_logged_under_an_id_that_the_client_gets(small_fleet, caplog) -> None:
@@ -105,7 +105,7 @@ def test_what_broke_in_a_resolver_is_masked_and_logged_under_an_id_that_the_clie
     with caplog.at_level(logging.ERROR, "graph"):
         answer = small_fleet.http.post(
             "/graphql",
-            json={"query": '{ job(jobId: "j-bad") { jobId nodeExecutions { nodeId } } fleet { totalRobots } }'},
+            json={"query": '{ job(jobId: "j-bad") { jobId nodeExecutions { nodeId } } robots { totalCount } }'},
             headers={"X-Request-ID": "trace-42"},
         )
     (error,) = answer.json()["errors"]
@@ -113,7 +113,7 @@ def test_what_broke_in_a_resolver_is_masked_and_logged_under_an_id_that_the_clie
     assert error["extensions"] == {"code": "INTERNAL_SERVER_ERROR", "correlationId": "trace-42"}
     assert error["path"] == ["job", "nodeExecutions"]
     assert answer.headers["x-request-id"] == "trace-42"
-    assert answer.json()["data"] == {"job": None, "fleet": {"totalRobots": 3}}
+    assert answer.json()["data"] == {"job": None, "robots": {"totalCount": 3}}
     assert not re.search("Traceback|node_executions|Undefined|asyncpg", answer.text)
     assert "trace-42" in caplog.text
     assert 'relation "monitor.node_executions" does not exist' in caplog.text

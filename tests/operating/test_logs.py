@@ -48,7 +48,7 @@ def log(caplog: pytest.LogCaptureFixture) -> Iterator[Log]:
 
 
 def test_a_request_is_one_line_that_tells_how_it_went(graph: Graph, log: Log) -> None:
-    query = {"query": "query Ours { fleet { totalRobots } jobs(first: 2) { nodes { jobId } } }"}
+    query = {"query": "query Ours { jobs(first: 2) { totalCount nodes { jobId } } }"}
     answer = graph.http.post("/graphql", json=query, headers={"X-Request-ID": "mine-1"})
     line = log.line(request_id="mine-1")
     assert line["logger"] == "graph.requests"

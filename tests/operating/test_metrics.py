@@ -193,3 +193,17 @@ def _with_suffixes(name: str, kind: str) -> list[str]:
     return {"counter": [f"{name}_total"], "histogram": [f"{name}_{end}" for end in ("bucket", "count", "sum")]}.get(
         kind, [name]
     )
+
+
+def test_folding_is_counted_and_so_is_what_is_left_of_it(graph: Graph) -> None:
+    new_job(graph, "j1")
+    finish(graph, "j1", "completed")
+    graph.sql("INSERT INTO monitor.rollup_gaps (source, day) VALUES ('report', date_trunc('day', now(), 'UTC'))")
+    eventually(lambda: value(page(graph), "casare_fold_days_total") == 1)
+    new_job(graph, "j2")
+    finish(graph, "j2", "failed")
+    eventually(lambda: (value(page(graph), "casare_folds_total") or 0) > 0)
+    eventually(lambda: value(page(graph), "casare_unfolded_changes") == 0)
+    said = page(graph)
+    for name in ("casare_unfolded_days", "casare_fold_refusals_total", "casare_fold_failures_total"):
+        assert value(said, name) == 0

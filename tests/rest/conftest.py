@@ -6,7 +6,7 @@ from pathlib import Path
 
 import asyncpg
 import pytest
-from serving import Graph, serving
+from serving import Graph, eventually, serving
 
 FLEET = Path(__file__).parents[1] / "graph" / "fleet.sql"
 
@@ -38,4 +38,5 @@ def small_fleet(dsn: str) -> Iterator[Graph]:
 def seeded_rest(seeded_dsn: str) -> Iterator[Graph]:
     """A server over the seeded fleet, for tests that only read, and count the statements of each operation."""
     with serving(seeded_dsn, offline_after_seconds=86400, share_answers=False) as graph:
+        eventually(lambda: "0 statements" in graph.http.get("/api/v1/metrics/fleet").headers["server-timing"])
         yield graph

@@ -1,5 +1,7 @@
 """The documents' examples, replayed field by field over a fleet like the one they tell of."""
 
+import time
+
 import pytest
 from serving import Graph
 
@@ -43,6 +45,7 @@ RAN = [2100] * 601 + [3950] * 294 + [5200] * 11 + [7400] * 78 + [7800] + [12000]
 def test_the_fleet_is_told_as_in_the_documents(bare: Graph) -> None:
     bare.sql(ROBOTS)
     bare.sql(QUEUE)
+    bare.renew()
     told = bare.http.get("/api/v1/metrics/fleet").json()
     assert told == {
         "total_robots": 10,
@@ -79,6 +82,30 @@ def test_analytics_are_told_as_in_the_documents(bare: Graph) -> None:
         "error_distribution": [{"error_type": "InvoiceFormatError", "count": 58}],
         "self_healing_success_rate": 78.5,
     }
+
+
+def test_analytics_are_the_documented_fields_byte_for_byte_folded_or_not(bare: Graph) -> None:
+    bare.sql(ENDED, [2000] * 120 + [4000] * 70 + [9000] * 10)
+    bare.sql("UPDATE monitor.jobs SET status = 'failed', error_type = 'TimeoutError' WHERE duration_ms = 9000")
+    bare.sql(
+        "INSERT INTO monitor.healing_events (job_id, node_id, tier, success) VALUES ('ended-1', 'n', 'anchor', true)"
+    )
+    slowest = b'[{"workflow_id":"abc123","workflow_name":"Invoice intake","average_duration_ms":3050.0}]'
+    body = (
+        b'{"total_jobs":200,"success_rate":95.0,"failure_rate":5.0,"average_duration_ms":3050.0,'
+        b'"p50_duration_ms":2000.0,"p90_duration_ms":4000.0,"p99_duration_ms":9000.0,"slowest_workflows":'
+        + slowest
+        + b","
+        b'"error_distribution":[{"error_type":"TimeoutError","count":10}],"self_healing_success_rate":100.0}'
+    )
+    deadline = time.monotonic() + 30
+    while True:
+        assert bare.http.get("/api/v1/metrics/analytics").content == body
+        if not bare.sql("SELECT FROM monitor.rollup_deltas"):
+            break
+        assert time.monotonic() < deadline, "nothing was folded"
+        time.sleep(0.2)
+    assert bare.http.get("/api/v1/metrics/analytics").content == body
 
 
 def test_robots_are_told_as_in_the_documents(bare: Graph) -> None:

@@ -105,7 +105,7 @@ def test_every_stored_operation_is_a_paths_and_has_its_parameters_for_variables(
 @pytest.mark.parametrize(
     ("path", "statements"),
     [
-        ("fleet", 1),
+        ("fleet", 0),
         ("robots", 1),
         ("robots?count=true", 2),
         ("robots/robot-007", 2),

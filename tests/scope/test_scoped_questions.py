@@ -26,7 +26,15 @@ pytestmark = pytest.mark.slow
 
 NOT_OF_THE_FLEET = {"viewer"}  # tells of whoever asks
 FIELDS = sorted(SCHEMA.query_type.fields.keys() - NOT_OF_THE_FLEET)
-OF_THE_MOMENT = {"asOf", "oldestPendingSeconds"}
+OF_THE_MOMENT = {
+    "asOf",
+    "busyRatio",
+    "lastSeenSeconds",
+    "oldestPendingSeconds",
+    "robotHours",
+    "stale",
+    "throughputPerHour",
+}
 
 LEAST = settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
 
@@ -41,8 +49,11 @@ class Twins:
 
     def know(self, rows: Rows, scope: frozenset[str], *, masked: bool) -> None:
         """Fill their databases."""
-        for connection, known in zip(self._connections, (rows, within(rows, scope, masked=masked)), strict=True):
+        for graph, connection, known in zip(
+            (self.whole, self.part), self._connections, (rows, within(rows, scope, masked=masked)), strict=True
+        ):
             self._runner.run(fill(connection, known))
+            graph.renew()
 
     def cursors(self, name: str, order: str | None) -> list[str]:
         """Every place in a list, of whomever."""
