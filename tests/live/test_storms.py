@@ -126,9 +126,14 @@ def nobody(server: LiveServer) -> bool:
     return traffic.open_sockets == traffic.open_streams == traffic.open_operations == 0
 
 
+def names() -> list[str]:
+    """The names of the tasks in all the loops of this process."""
+    return [thing.get_name() for thing in gc.get_objects() if isinstance(thing, asyncio.Task) and not thing.done()]
+
+
 def tasks() -> int:
-    """How many tasks there are in all the loops of this process."""
-    return sum(isinstance(thing, asyncio.Task) and not thing.done() for thing in gc.get_objects())
+    """How many there are."""
+    return len(names())
 
 
 async def test_a_thousand_who_are_cut_off_at_once_come_back_and_miss_nothing(
@@ -146,6 +151,7 @@ async def test_a_thousand_who_are_cut_off_at_once_come_back_and_miss_nothing(
 
 
 async def test_a_thousand_abrupt_ends_leave_nothing_behind(server: LiveServer, transport: str) -> None:
+    await until(lambda: "live-jobs-keep-up" in names())  # the last that a worker starts for itself
     process = psutil.Process()
     files, running = process.num_fds() + Settings().pool_size, tasks()
     async with crowd(server, transport):

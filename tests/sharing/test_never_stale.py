@@ -97,26 +97,22 @@ def test_who_asks_after_a_write_sees_it_on_either_worker(workers: list[Graph]) -
     end = time.monotonic() + 6
 
     def write(place: int, graph: Graph) -> None:
-        with_own_client = Graph(graph.url, graph.dsn)
         number = 0
         while time.monotonic() < end:
             number += 1
             job = {"jobId": f"k{place}", "workflowId": "w", "status": "CLAIMED", "priority": number}
-            assert "errors" not in with_own_client.ask(JOB, input=job).body
+            assert "errors" not in graph.ask(JOB, input=job).body
             written[place] = number
-        with_own_client.http.close()
 
     def read(place: int, graph: Graph) -> None:
-        with_own_client = Graph(graph.url, graph.dsn)
         while time.monotonic() < end:
             least = list(written)
-            jobs = with_own_client.ask("{ jobs { nodes { jobId priority } } }").data["jobs"]["nodes"]
+            jobs = graph.ask("{ jobs { nodes { jobId priority } } }").data["jobs"]["nodes"]
             seen = {job["jobId"]: job["priority"] for job in jobs}
             wrong.extend(
                 (place, least, seen) for number, at in enumerate(least) if at and seen.get(f"k{number}", 0) < at
             )
             asked[place] += 1
-        with_own_client.http.close()
 
     # Two pairs write through the workers; four ask them, so that some share and others find what is kept.
     threads = [threading.Thread(target=write, args=(place, workers[place])) for place in (0, 1)]
