@@ -86,7 +86,7 @@ def test_after_any_writes_two_workers_answer_as_one_that_shares_nothing(workers:
                 given = [{**beat, "at": now} for beat in given]
             assert "data" in workers[worker].ask(mutation, input=given).body
         for question in questions:
-            # A worker may write by itself meanwhile, that a robot fell silent: what is told is true before or after that.
+            # A worker may write meanwhile that a robot fell silent: what is told is true before or after that.
             before, one, other, after = (workers[place].ask(question).body for place in (2, 0, 1, 2))
             assert one in (before, after)
             assert other in (one, after)
