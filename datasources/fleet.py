@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
 from datasources.postgres import Database
+from datasources.queue import EnvironmentQueue, queue_by_environment
 from datasources.sql import queries
 
 _SQL = queries("fleet")
@@ -37,6 +39,16 @@ class FleetQueue:
     pending: int
     oldest_seconds: float | None
 
+    @classmethod
+    def of(cls, queues: Collection[EnvironmentQueue], at: datetime) -> FleetQueue:
+        """The queues of some environments together, at a moment."""
+        oldest = min((queue.oldest_pending_at for queue in queues if queue.oldest_pending_at), default=None)
+        return cls(
+            active=sum(queue.active for queue in queues),
+            pending=sum(queue.pending for queue in queues),
+            oldest_seconds=None if oldest is None else max(0.0, (at - oldest).total_seconds()),
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class FleetToday:
@@ -62,15 +74,9 @@ async def fleet_numbers(database: Database, scope: FleetScope, *, offline_after:
         "offline_after": offline_after,
         "since": now.replace(hour=0, minute=0, second=0, microsecond=0),
     }
-    total, busy, idle, offline, failed, active, pending, oldest, created, average = (
-        await database.fetch(_SQL["fleet"], parameters)
-    )[0]
-    waited = None if oldest is None else max(0.0, (now - oldest).total_seconds())
-    return FleetNumbers(
-        FleetRobots(total, busy, idle, offline, failed),
-        FleetQueue(active, pending, waited),
-        FleetToday(created, average),
-    )
+    [row] = await database.fetch(_SQL["fleet"], parameters)
+    queues = await queue_by_environment(database, scope.environment)
+    return FleetNumbers(FleetRobots(*row[:5]), FleetQueue.of(queues, now), FleetToday(*row[5:]))
 
 
 @dataclass(frozen=True, slots=True)

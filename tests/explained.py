@@ -52,11 +52,16 @@ def _walk(node: dict) -> Iterator[dict]:
 
 
 class ExplainingDatabase(Database):
-    """A database that keeps the plan of the statement it ran last."""
+    """A database that keeps the plan of the statement it ran last, and those of all before it."""
+
+    def __init__(self, *arguments, **options):
+        super().__init__(*arguments, **options)
+        self.plans = []
 
     async def fetch(self, query, parameters=None, **parts):
         statement, arguments = query.bind(parameters or {}, self.scope, **parts)
         async with self.connection() as connection:
             explained = await connection.fetchval(f"EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) {statement}", *arguments)
         self.plan = Plan(json.loads(explained)[0]["Plan"])
+        self.plans.append(self.plan)
         return await super().fetch(query, parameters, **parts)

@@ -154,5 +154,6 @@ async def test_robots_come_with_their_current_jobs(database: ExplainingDatabase,
 
 async def test_the_fleet_reads_the_jobs_that_are_alive(database: ExplainingDatabase) -> None:
     await fleet_numbers(database, FleetScope(None), offline_after=60, now=NOW)
-    assert not database.plan.full_scans
-    assert database.plan.read <= 300
+    for plan in database.plans[-2:]:
+        assert not plan.full_scans
+        assert plan.read <= 300

@@ -63,12 +63,7 @@ class LiveFleet:
     @property
     def queue(self) -> FleetQueue:
         """What waits and what runs."""
-        oldest = min((queue.oldest_pending_at for queue in self.queues if queue.oldest_pending_at), default=None)
-        return FleetQueue(
-            active=sum(queue.active for queue in self.queues),
-            pending=sum(queue.pending for queue in self.queues),
-            oldest_seconds=None if oldest is None else max(0.0, (self.at - oldest).total_seconds()),
-        )
+        return FleetQueue.of(self.queues, self.at)
 
     @cached_property
     def day(self) -> Day:
