@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from asyncpg import Record
 
+from datasources.columns import Columns, Reads
 from datasources.postgres import Database
 from datasources.sql import queries
 from datasources.statuses import NODE_STATUSES, NodeStatus
@@ -47,17 +48,19 @@ class NodeExecutionRow(NamedTuple):
         return None if self.status is NodeStatus.RUNNING else self.status is NodeStatus.COMPLETED
 
 
+_COLUMNS = Columns(NodeExecutionRow, {"status": NODE_STATUSES}, {"success": ("status",)})
+
+
 async def executions_by_job(
-    database: Database, job_ids: Sequence[str], limit: int, after: int = -1
+    database: Database, job_ids: Sequence[str], limit: int, after: int = -1, reads: Reads = None
 ) -> Mapping[str, list[NodeExecutionRow]]:
     """The first `limit` steps of each job after a position; a job without steps is missing. Raises TooManySteps."""
-    records = await database.fetch(
-        _SQL["executions_by_job"],
-        {"job_ids": list(job_ids), "limit": limit, "after": after, "most": MOST_AT_ONCE + 1},
-    )
+    reading = _COLUMNS.reading(reads)
+    parameters = {"job_ids": list(job_ids), "limit": limit, "after": after, "most": MOST_AT_ONCE + 1}
+    records = await database.fetch(_SQL["executions_by_job"], {**parameters, **reading.parameters})
     if len(records) > MOST_AT_ONCE:
         raise TooManySteps
     steps: dict[str, list[NodeExecutionRow]] = {}
     for record in records:
-        steps.setdefault(record[0], []).append(NodeExecutionRow.of(record))
+        steps.setdefault(record[0], []).append(reading.row(record))
     return steps

@@ -8,13 +8,14 @@ from typing import Any, Self
 
 import asyncpg
 
-from datasources.postgres import Connection, Database, UpstreamError, UpstreamUnavailable
+from datasources.columns import READS
+from datasources.postgres import Asked, Connection, Database, UpstreamError, UpstreamUnavailable
 from datasources.scope import Scope
 from datasources.sql import Query
 
 
 class FailedDatabase(Database):
-    """Fails again as it has failed, at once: for everybody where it was away, else for those who ask the same."""
+    """Fails again as it has failed, at once: for everybody where it was away, else for who asks for the same rows."""
 
     def __init__(self, database: Database, error: UpstreamError) -> None:
         self._database = database
@@ -27,7 +28,9 @@ class FailedDatabase(Database):
 
     async def fetch(self, query: Query, parameters: dict[str, Any] | None = None, **parts: str) -> list[asyncpg.Record]:
         """The rows of a query, as far as they lie within the scope."""
-        if self._away or self._error.asked == (query, parameters, parts):
+        if self._away or (
+            self._error.asked is not None and _rows(self._error.asked) == _rows((query, parameters, parts))
+        ):
             raise self._error
         return await self._database.fetch(query, parameters, **parts)
 
@@ -42,3 +45,9 @@ class FailedDatabase(Database):
     @property
     def _away(self) -> bool:
         return isinstance(self._error, UpstreamUnavailable)
+
+
+def _rows(asked: Asked) -> Asked:
+    """What was asked, whichever columns of it."""
+    query, parameters, parts = asked
+    return query, {name: value for name, value in (parameters or {}).items() if not name.startswith(READS)}, parts

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from asyncpg import Record
 
+from datasources.columns import Columns, Reads
 from datasources.paging import Ordering, Page, PageRequest, page
 from datasources.postgres import Database
 from datasources.scope import Scope
@@ -47,6 +48,9 @@ class JobRow(NamedTuple):
     def of(cls, record: Record | tuple[Any, ...]) -> JobRow:
         """The job in a row of the `columns` of `jobs.sql`, which stand in the order of the fields."""
         return tuple.__new__(cls, (*record[:6], JOB_STATUSES[record[6]], *record[7:]))
+
+
+_COLUMNS = Columns(JobRow, {"status": JOB_STATUSES})
 
 
 class JobOrder(Enum):
@@ -133,15 +137,19 @@ def _apart(ordering: Ordering, scope: Scope) -> bool | None:
     return True if ordering.column == "created_at" and scope.environments is None else None
 
 
-async def jobs_page(database: Database, criteria: JobCriteria, order: JobOrder, request: PageRequest) -> Page[JobRow]:
+async def jobs_page(
+    database: Database, criteria: JobCriteria, order: JobOrder, request: PageRequest, reads: Reads = None
+) -> Page[JobRow]:
     """One page of the list of all jobs."""
     ordering: Ordering = order.value
+    reading = _COLUMNS.reading(reads, ordering.column)
+    parameters = {**criteria.parameters(), **request.parameters(), **reading.parameters}
     records = await database.fetch(
         _SQL["jobs_page"],
-        {**criteria.parameters(), **request.parameters(), "parents": None, "apart": _apart(ordering, database.scope)},
+        {**parameters, "parents": None, "apart": _apart(ordering, database.scope)},
         **ordering.parts(backward=request.backward),
     )
-    return page([JobRow.of(record) for record in records], request)
+    return page(list(map(reading.row, records)), request)
 
 
 async def jobs_pages(
@@ -151,17 +159,20 @@ async def jobs_pages(
     criteria: JobCriteria,
     order: JobOrder,
     request: PageRequest,
+    reads: Reads = None,
 ) -> Mapping[str, Page[JobRow]]:
     """The same page of each parent's own list, in one statement; a parent without jobs is missing."""
     ordering: Ordering = order.value
+    reading = _COLUMNS.reading(reads, ordering.column)
+    parameters = {**criteria.parameters(), **request.parameters(), **reading.parameters}
     records = await database.fetch(
         _SQL["jobs_page"],
-        {**criteria.parameters(), **request.parameters(), "parents": list(ids), parent.value: True},
+        {**parameters, "parents": list(ids), parent.value: True},
         **ordering.parts(backward=request.backward),
     )
     rows: dict[str, list[JobRow]] = {}
     for record in records:
-        rows.setdefault(record[-1], []).append(JobRow.of(record[:-1]))
+        rows.setdefault(record[-1], []).append(reading.row(record[:-1]))
     return {key: page(found, request) for key, found in rows.items()}
 
 
@@ -181,7 +192,8 @@ async def jobs_counts(
     return {record["parent"]: record["total"] for record in records}
 
 
-async def jobs_by_id(database: Database, job_ids: Sequence[str]) -> Mapping[str, JobRow]:
+async def jobs_by_id(database: Database, job_ids: Sequence[str], reads: Reads = None) -> Mapping[str, JobRow]:
     """The jobs with these ids; an unknown id is missing."""
-    records = await database.fetch(_SQL["jobs_by_id"], {"job_ids": list(job_ids)})
-    return {record["job_id"]: JobRow.of(record) for record in records}
+    reading = _COLUMNS.reading(reads)
+    records = await database.fetch(_SQL["jobs_by_id"], {"job_ids": list(job_ids), **reading.parameters})
+    return {record[0]: reading.row(record) for record in records}

@@ -1,9 +1,26 @@
 -- name: columns
-j.job_id, j.source, j.workflow_id, j.workflow_name, j.robot_id, j.environment, j.status, j.raw_status, j.priority,
-j.created_at, j.claimed_at, j.completed_at, j.duration_ms, j.queue_wait_ms, j.error_type,
-j.error_message,                                                                            --? !masked
-NULL::text AS error_message,                                                                --? masked
-j.retry_count, j.max_retries, j.progress_percent, j.current_node
+-- Each where it is read, in the order of JobRow.
+j.job_id
+, j.source                                                                                  --? reads_source
+, j.workflow_id                                                                             --? reads_workflow_id
+, j.workflow_name                                                                           --? reads_workflow_name
+, j.robot_id                                                                                --? reads_robot_id
+, j.environment                                                                             --? reads_environment
+, j.status                                                                                  --? reads_status
+, j.raw_status                                                                              --? reads_raw_status
+, j.priority                                                                                --? reads_priority
+, j.created_at                                                                              --? reads_created_at
+, j.claimed_at                                                                              --? reads_claimed_at
+, j.completed_at                                                                            --? reads_completed_at
+, j.duration_ms                                                                             --? reads_duration_ms
+, j.queue_wait_ms                                                                           --? reads_queue_wait_ms
+, j.error_type                                                                              --? reads_error_type
+, j.error_message                                                                           --? reads_error_message !masked
+, NULL::text AS error_message                                                               --? reads_error_message masked
+, j.retry_count                                                                             --? reads_retry_count
+, j.max_retries                                                                             --? reads_max_retries
+, j.progress_percent                                                                        --? reads_progress_percent
+, j.current_node                                                                            --? reads_current_node
 
 -- name: matching
 -- The filters of a list of jobs. `apart` walks each of several statuses as a short range of its own index; in another

@@ -27,10 +27,13 @@ from datasources.sql import Query
 Connection = asyncpg.pool.PoolConnectionProxy
 
 
+Asked = tuple[Query, dict[str, Any] | None, dict[str, str]]  # a query, its parameters and its parts
+
+
 class UpstreamError(Exception):
     """The database did not answer; nothing was changed. It may know what it was asked."""
 
-    asked: object = None
+    asked: Asked | None = None
 
 
 class UpstreamUnavailable(UpstreamError):

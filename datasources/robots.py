@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, cast
 import orjson
 from asyncpg import Record
 
+from datasources.columns import Columns, Reads
 from datasources.jobs import containing
 from datasources.paging import Ordering, Page, PageRequest, page
 from datasources.postgres import Database
@@ -49,6 +50,13 @@ class RobotRow(NamedTuple):
     def last_sign(self) -> datetime:
         """When it was heard of last: its newest heartbeat, or its registration."""
         return self.last_heartbeat or self.registered_at
+
+
+_COLUMNS = Columns(
+    RobotRow,
+    {"status": ROBOT_STATUSES},
+    {"capabilities": ("capabilities_json",), "last_sign": ("last_heartbeat", "registered_at")},
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,16 +130,23 @@ class RobotCriteria:
 
 
 async def robots_page(
-    database: Database, criteria: RobotCriteria, order: RobotOrder, request: PageRequest, offline_after: float
+    database: Database,
+    criteria: RobotCriteria,
+    order: RobotOrder,
+    request: PageRequest,
+    offline_after: float,
+    reads: Reads = None,
 ) -> Page[RobotRow]:
     """One page of the list of robots; `offline_after` is the silence, in seconds, that makes one offline."""
     ordering: Ordering = order.value
+    reading = _COLUMNS.reading(reads, ordering.column)
+    parameters = {**criteria.parameters(), **request.parameters(), **reading.parameters}
     records = await database.fetch(
         _SQL["robots_page"],
-        {**criteria.parameters(), **request.parameters(), "offline_after": offline_after},
+        {**parameters, "offline_after": offline_after},
         **ordering.parts(backward=request.backward),
     )
-    return page([RobotRow.of(record) for record in records], request)
+    return page(list(map(reading.row, records)), request)
 
 
 async def robots_count(database: Database, criteria: RobotCriteria, offline_after: float) -> int:
@@ -140,17 +155,21 @@ async def robots_count(database: Database, criteria: RobotCriteria, offline_afte
     return int((await database.fetch(_SQL["robots_count"], parameters))[0]["total"])
 
 
-async def robots_by_id(database: Database, robot_ids: Sequence[str], offline_after: float) -> Mapping[str, RobotRow]:
+async def robots_by_id(
+    database: Database, robot_ids: Sequence[str], offline_after: float, reads: Reads = None
+) -> Mapping[str, RobotRow]:
     """The robots with these ids; an unknown id is missing."""
-    records = await database.fetch(_SQL["robots_by_id"], {"robot_ids": list(robot_ids), "offline_after": offline_after})
-    return {record[0]: RobotRow.of(record) for record in records}
+    reading = _COLUMNS.reading(reads)
+    parameters = {"robot_ids": list(robot_ids), "offline_after": offline_after, **reading.parameters}
+    records = await database.fetch(_SQL["robots_by_id"], parameters)
+    return {record[0]: reading.row(record) for record in records}
 
 
 async def robots_all(database: Database, offline_after: float) -> list[RobotRow]:
     """Every robot; `offline_after` is the silence, in seconds, that makes one offline."""
-    return [
-        RobotRow.of(record) for record in await database.fetch(_SQL["robots_all"], {"offline_after": offline_after})
-    ]
+    reading = _COLUMNS.reading(None)
+    records = await database.fetch(_SQL["robots_all"], {"offline_after": offline_after, **reading.parameters})
+    return list(map(reading.row, records))
 
 
 async def robots_today(database: Database, robot_ids: Sequence[str], since: datetime) -> Mapping[str, RobotToday]:

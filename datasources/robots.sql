@@ -1,15 +1,24 @@
 -- name: columns
-r.robot_id, r.hostname, r.environment, {status} AS status, to_json(r.capabilities)::text AS capabilities_json,
-r.cpu_percent, r.memory_mb, r.memory_percent, r.last_heartbeat, r.registered_at,
+-- Each where it is read, in the order of RobotRow.
+r.robot_id
+, r.hostname                                                                                --? reads_hostname
+, r.environment                                                                             --? reads_environment
+, {status} AS status                                                                        --? reads_status
+, to_json(r.capabilities)::text AS capabilities_json                                        --? reads_capabilities_json
+, r.cpu_percent                                                                             --? reads_cpu_percent
+, r.memory_mb                                                                               --? reads_memory_mb
+, r.memory_percent                                                                          --? reads_memory_percent
+, r.last_heartbeat                                                                          --? reads_last_heartbeat
+, r.registered_at                                                                           --? reads_registered_at
 -- Of a job that nobody has told of yet there is the id that a heartbeat named; not within a scope, where who sees such
 -- ids could tell those that are taken outside by their absence.
-coalesce(
-    (SELECT j.job_id FROM monitor.jobs j WHERE j.robot_id = r.robot_id AND j.status = 'claimed'
-     ORDER BY j.claimed_at DESC, j.job_id DESC LIMIT 1)
-    , (SELECT r.reported_job_id WHERE NOT EXISTS (                                          --? !scope
-        SELECT FROM monitor.jobs j WHERE j.job_id = r.reported_job_id                       --? !scope
-    ))                                                                                      --? !scope
-) AS current_job_id
+, coalesce(                                                                                        --? reads_current_job_id
+    (SELECT j.job_id FROM monitor.jobs j WHERE j.robot_id = r.robot_id AND j.status = 'claimed'    --? reads_current_job_id
+     ORDER BY j.claimed_at DESC, j.job_id DESC LIMIT 1)                                            --? reads_current_job_id
+    , (SELECT r.reported_job_id WHERE NOT EXISTS (                                                 --? reads_current_job_id !scope
+        SELECT FROM monitor.jobs j WHERE j.job_id = r.reported_job_id                              --? reads_current_job_id !scope
+    ))                                                                                             --? reads_current_job_id !scope
+) AS current_job_id                                                                                --? reads_current_job_id
 
 -- name: status
 -- Silence outweighs whatever the robot said last.

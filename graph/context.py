@@ -14,6 +14,7 @@ from datasources.postgres import Database, UpstreamError
 from datasources.settings import Settings
 from graph.loaders import Loaders
 from graph.pace import Pace, payer
+from graph.types.reads import EVERYTHING, OfTypes
 from graph.viewer import Viewer
 from subscriptions.collector import RPAMetricsCollector
 from subscriptions.ledger import Part
@@ -38,17 +39,18 @@ class Context:
     moments: Moments | None = None
     forget: Callable[[str], None] = lambda _: None
     now: datetime = field(init=False)
+    reads: OfTypes = field(init=False)
     _loaders: Loaders | None = field(init=False)
 
     def __post_init__(self) -> None:
         self.now = datetime.now(UTC)
-        self._loaders = None
+        self.read_only(EVERYTHING)
 
     @property
     def loaders(self) -> Loaders:
         """The loaders of this operation, made when first asked for: a subscriber that only waits needs none."""
         if self._loaders is None:
-            self._loaders = Loaders(self.database, self.settings, self.now, self.collector)
+            self._loaders = Loaders(self.database, self.settings, self.now, self.collector, self.reads)
         return self._loaders
 
     async def pay(self, cost: int) -> None:
@@ -60,6 +62,10 @@ class Context:
     def after(self, error: UpstreamError) -> None:
         """Go on with new loaders and a database that fails again as it did, without being asked for it again."""
         self.database, self._loaders = FailedDatabase(self.database, error), None
+
+    def read_only(self, reads: OfTypes) -> None:
+        """Read these columns from now on, with new loaders."""
+        self.reads, self._loaders = reads, None
 
     def fresh(self) -> Context:
         """The same with a new moment and new loaders."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from functools import cached_property
 
 from datasources.analytics import MetricsAggregator
 from datasources.busy import RobotTime
+from datasources.columns import Reads
 from datasources.executions import NodeExecutionRow
 from datasources.jobs import JobRow
 from datasources.paging import Page
@@ -28,9 +30,15 @@ class Loaders:
     """The loaders of one operation, each made when it is first asked for."""
 
     def __init__(
-        self, database: Database, settings: Settings, now: datetime, collector: RPAMetricsCollector | None = None
+        self,
+        database: Database,
+        settings: Settings,
+        now: datetime,
+        collector: RPAMetricsCollector | None = None,
+        reads: Mapping[str, Reads] | None = None,
     ) -> None:
         self._database = database
+        self._reads = reads or {}  # by GraphQL type; of one that is missing everything
         self._offline_after = settings.offline_after_seconds
         self._job_days = settings.job_days
         self._ledger_events = settings.ledger_events
@@ -41,12 +49,12 @@ class Loaders:
     @cached_property
     def jobs(self) -> Loader[str, JobRow | None]:
         """Jobs by their id."""
-        return job_loader(self._database)
+        return job_loader(self._database, self._reads.get("Job"))
 
     @cached_property
     def job_pages(self) -> Loader[tuple[str, JobPageOf], Page[JobRow]]:
         """Pages of the jobs of robots and workflows."""
-        return job_pages_loader(self._database)
+        return job_pages_loader(self._database, self._reads.get("Job"))
 
     @cached_property
     def job_counts(self) -> Loader[tuple[str, JobsOf], int]:
@@ -56,7 +64,7 @@ class Loaders:
     @cached_property
     def robots(self) -> Loader[str, RobotRow | None]:
         """Robots by their id."""
-        return robot_loader(self._database, self._offline_after)
+        return robot_loader(self._database, self._offline_after, self._reads.get("Robot"))
 
     @cached_property
     def robots_today(self) -> Loader[str, RobotToday]:
@@ -71,7 +79,7 @@ class Loaders:
     @cached_property
     def executions(self) -> Loader[tuple[str, tuple[int, int]], list[NodeExecutionRow]]:
         """The steps of jobs."""
-        return executions_loader(self._database)
+        return executions_loader(self._database, self._reads.get("NodeExecution"))
 
     @cached_property
     def workflows(self) -> Loader[str, WorkflowRow | None]:

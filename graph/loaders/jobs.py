@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from datasources.columns import Reads
 from datasources.jobs import JobCriteria, JobOrder, JobParent, JobRow, jobs_by_id, jobs_counts, jobs_pages
 from datasources.paging import Page, PageRequest
 from datasources.postgres import Database
@@ -28,20 +29,20 @@ class JobPageOf:
     request: PageRequest
 
 
-def job_loader(database: Database) -> Loader[str, JobRow | None]:
+def job_loader(database: Database, reads: Reads) -> Loader[str, JobRow | None]:
     """Jobs by their id."""
 
     async def fetch(job_ids: list[str]) -> Mapping[str, JobRow | None]:
-        return await jobs_by_id(database, job_ids)
+        return await jobs_by_id(database, job_ids, reads)
 
     return by_key(fetch, lambda: None)
 
 
-def job_pages_loader(database: Database) -> Loader[tuple[str, JobPageOf], Page[JobRow]]:
+def job_pages_loader(database: Database, reads: Reads) -> Loader[tuple[str, JobPageOf], Page[JobRow]]:
     """The same page of the jobs of every robot or workflow that is asked."""
 
     async def fetch(of: JobPageOf, ids: list[str]) -> Mapping[str, Page[JobRow]]:
-        return await jobs_pages(database, of.jobs.parent, ids, of.jobs.criteria, of.order, of.request)
+        return await jobs_pages(database, of.jobs.parent, ids, of.jobs.criteria, of.order, of.request, reads)
 
     return by_group(fetch, lambda _: Page((), has_next=False, has_previous=False))
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from datasources.busy import RobotTime, busy_by_robot
+from datasources.columns import Reads
 from datasources.postgres import Database
 from datasources.robots import (
     HeartbeatRow,
@@ -18,11 +19,11 @@ from datasources.robots import (
 from graph.loaders.batching import Loader, by_group, by_key
 
 
-def robot_loader(database: Database, offline_after: float) -> Loader[str, RobotRow | None]:
+def robot_loader(database: Database, offline_after: float, reads: Reads) -> Loader[str, RobotRow | None]:
     """Robots by their id."""
 
     async def fetch(robot_ids: list[str]) -> Mapping[str, RobotRow | None]:
-        return await robots_by_id(database, robot_ids, offline_after)
+        return await robots_by_id(database, robot_ids, offline_after, reads)
 
     return by_key(fetch, lambda: None)
 

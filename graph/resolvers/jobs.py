@@ -51,7 +51,7 @@ class JobQueries:
     ) -> ConnectionOf:
         database, criteria = info.context.database, _criteria(filter)
         request = page_request(_list_name(order_by), order_by.value, first, after, last, before)
-        page = await jobs_page(database, criteria, order_by, request)
+        page = await jobs_page(database, criteria, order_by, request, info.context.reads.get("Job"))
         return _connection(page, order_by, lambda: jobs_count(database, criteria))
 
 

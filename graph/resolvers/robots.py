@@ -54,7 +54,8 @@ class RobotQueries:
         criteria = RobotCriteria() if filter is None else filter.criteria()
         list_name = f"robots:{order_by.name}"
         request = page_request(list_name, order_by.value, first, after, last, before)
-        page = await robots_page(database, criteria, order_by, request, offline_after)
+        reads = info.context.reads.get("Robot")
+        page = await robots_page(database, criteria, order_by, request, offline_after, reads)
         return ConnectionOf(
             page,
             list_name,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict
+from dataclasses import dataclass
 from typing import Any
 
 from graphql import (
@@ -32,6 +33,7 @@ from graph.setwise.leaves import leaves
 from graph.setwise.places import Place, Run
 from graph.setwise.shapes import Column, Shape, Unusual
 from graph.setwise.sources import source
+from graph.types.reads import EVERYTHING, NOTHING, OfTypes, reads_of, together
 
 _log = logging.getLogger(__name__)
 
@@ -53,17 +55,19 @@ class Setwise:
         self._conditions = sorted(conditions.names)
         self._most_fields = most_fields
         self._fields = 0
-        self._plans: OrderedDict[tuple[object, ...], tuple[Selection | None, int]] = OrderedDict()
+        self._plans: OrderedDict[tuple[object, ...], _Plan] = OrderedDict()
 
     async def answers(self, executor: _Executor, context: Context, roots: Column) -> Column | None:
         """The data for each of these root values, or None where the reference has to say what it is."""
         alone = executor.operation.operation is OperationType.QUERY  # an event shares its loaders with others
         run = Run(executor, context, alone)
         try:
-            selection = self._plan(executor)
-            if selection is None:
+            plan = self._plan(executor)
+            if plan.selection is None:
                 return None
-            found = await selection.objects(run, roots)
+            if alone:
+                context.read_only(plan.reads)
+            found = await plan.selection.objects(run, roots)
         except UpstreamError as error:
             context.after(error)
             return None
@@ -72,23 +76,34 @@ class Setwise:
             return None
         finally:
             run.end()
+            if alone:
+                context.read_only(EVERYTHING)
         return None if executor.collected_errors.errors else found
 
-    def _plan(self, executor: _Executor) -> Selection | None:
+    def _plan(self, executor: _Executor) -> _Plan:
         values = executor.variable_values.coerced
         operation = executor.operation.name and executor.operation.name.value
         key = (operation, *map(values.get, self._conditions))
         if (kept := self._plans.get(key)) is not None:
             self._plans.move_to_end(key)
-            return kept[0]
-        planner = _Planner(executor, min(_MOST_FIELDS, self._most_fields))
-        plan = planner.plan()
-        fields = 1 if plan is None else planner.fields
-        self._plans[key] = plan, fields
-        self._fields += fields
+            return kept
+        plan = self._plans[key] = _Planner(executor, min(_MOST_FIELDS, self._most_fields)).plan()
+        self._fields += plan.fields
         while self._fields > self._most_fields:
-            self._fields -= self._plans.popitem(last=False)[1][1]
+            self._fields -= self._plans.popitem(last=False)[1].fields
         return plan
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """A selection and what it looks at; without one graphql-core executes the operation."""
+
+    selection: Selection | None
+    reads: OfTypes
+    fields: int
+
+
+_LEFT = _Plan(None, EVERYTHING, 1)  # to graphql-core
 
 
 class _Planner:
@@ -97,23 +112,25 @@ class _Planner:
     def __init__(self, executor: _Executor, most_fields: int) -> None:
         self._executor = executor
         self._most_fields = most_fields
-        self.fields = 0
+        self._fields = 0
+        self._reads = NOTHING
 
-    def plan(self) -> Selection | None:
-        """The plan, or None where there is none that would be worth its memory, or right."""
+    def plan(self) -> _Plan:
+        """The plan; without a selection where there is none that would be worth its memory, or right."""
         executor, operation = self._executor, self._executor.operation
         root = executor.schema.get_root_type(operation.operation)
         if root is None or operation.operation is OperationType.MUTATION:
-            return None
+            return _LEFT
         collected = collect_fields(executor.schema, executor.fragments, executor.variable_values, root, operation)
         try:
-            return self._selection(root, collected.grouped_field_set, None)
+            selection = self._selection(root, collected.grouped_field_set, None)
         except Unusual:
-            return None
+            return _LEFT
+        return _Plan(selection, self._reads, self._fields)
 
     def _selection(self, parent: GraphQLObjectType, grouped: GroupedFieldSet, path: Path | None) -> Selection:
-        self.fields += len(grouped)
-        if self.fields > self._most_fields:
+        self._fields += len(grouped)
+        if self._fields > self._most_fields:
             raise Unusual
         return Selection(
             [self._field(key, parent, details, Path(path, key, parent.name)) for key, details in grouped.items()]
@@ -127,9 +144,11 @@ class _Planner:
         if definition is None:
             raise Unusual
         place, type_ = Place(parent, definition, details, path), get_named_type(definition.type)
+        self._reads = together(self._reads, reads_of(parent.name, place.strawberry))
         if is_leaf_type(type_):
             return Leaf(key, source(place), Shape.of(definition.type), leaves(type_))
         if not is_object_type(type_) or is_introspection_type(type_):
+            self._reads = EVERYTHING
             return Foreign(key, place)
         executor = self._executor
         collected = collect_subfields(

@@ -10,6 +10,7 @@ from datasources.activity import ActivityRow, ActivityType
 from graph.context import Info
 from graph.types.jobs import Job
 from graph.types.loaded import loaded
+from graph.types.reads import reads
 from graph.types.robots import Robot
 from graph.types.scalars import described_enum
 from graph.types.updates import ActivityKind
@@ -69,13 +70,19 @@ class Activity:
     def timestamp(activity: strawberry.Parent[ActivityRow]) -> datetime:
         return activity.at
 
-    @strawberry.field(description="What happened to whom, in a line for people.")
+    @strawberry.field(
+        metadata=reads(Job=("workflow_name",), Robot=("hostname",)),
+        description="What happened to whom, in a line for people.",
+    )
     @staticmethod
     async def title(activity: strawberry.Parent[ActivityRow], info: Info) -> str:
         what = (activity.type or f"{activity.kind}_{activity.status}").replace("_", " ").capitalize()
         return f"{what}: {await _name(activity, info)}"
 
-    @strawberry.field(description="By which robot, and how a job ended, in a line for people; null if there is none.")
+    @strawberry.field(
+        metadata=reads(Job=("error_type", "duration_ms")),
+        description="By which robot, and how a job ended, in a line for people; null if there is none.",
+    )
     @staticmethod
     async def details(activity: strawberry.Parent[ActivityRow], info: Info) -> str | None:
         if activity.kind != "job" or activity.type is None or activity.job_id is None:

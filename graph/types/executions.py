@@ -8,6 +8,7 @@ import strawberry
 
 from datasources.executions import NodeExecutionRow
 from datasources.statuses import NodeStatus
+from graph.types.reads import reads
 from graph.types.scalars import described_enum
 
 described_enum(
@@ -41,7 +42,9 @@ class NodeExecution:
     )
     retry_count: int = strawberry.field(description="How often it was tried again.")
 
-    @strawberry.field(description="Whether it succeeded; null while it runs.")
+    @strawberry.field(
+        metadata=reads(NodeExecution=("status",)), description="Whether it succeeded; null while it runs."
+    )
     @staticmethod
     def success(step: strawberry.Parent[NodeExecutionRow]) -> bool | None:
         return step.success

@@ -15,6 +15,7 @@ from graph.types.executions import NodeExecution
 from graph.types.loaded import loaded
 from graph.types.node import Node
 from graph.types.paging import search_text
+from graph.types.reads import reads
 from graph.types.scalars import described_enum
 
 if TYPE_CHECKING:
@@ -83,6 +84,7 @@ class Job(Node):
     @loaded(
         Annotated["Robot", strawberry.lazy("graph.types.robots")] | None,
         lambda loaders: loaders.robots,
+        metadata=reads(Job=("robot_id",)),
         description="The robot that runs or ran it; null if none has, or it never registered.",
     )
     @staticmethod
@@ -92,6 +94,7 @@ class Job(Node):
     @loaded(
         Annotated["Workflow", strawberry.lazy("graph.types.workflows")],
         lambda loaders: loaders.workflows,
+        metadata=reads(Job=("workflow_id", "workflow_name", "created_at")),
         value=lambda job, known: known or WorkflowRow(job.workflow_id, job.workflow_name, job.created_at),
         description="The workflow it runs.",
     )
@@ -102,6 +105,7 @@ class Job(Node):
     @loaded(
         list[NodeExecution],
         lambda loaders: loaders.executions,
+        metadata=reads(Job=("job_id",)),
         description="Its steps in their order: the first `first` (1..1000) after the position `after`.",
     )
     @staticmethod

@@ -7,7 +7,7 @@ of all parents together.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,6 +34,7 @@ def loaded(
     loader: Callable[[Loaders], Loader[Any, Any]],
     *,
     value: Callable[[Any, Any], Any] | None = None,
+    metadata: Mapping[str, Any] | None = None,
     **options: Any,
 ) -> Callable[[Any], Any]:
     """A field of what a loader finds; decorates the static method that gives a parent's key, or None for null."""
@@ -54,6 +55,7 @@ def loaded(
         info = inspect.Parameter("info", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=Info)
         by_name = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in (parent, *arguments)]
         resolve.__signature__ = inspect.Signature([info, *by_name])  # type: ignore[attr-defined]
-        return strawberry.field(resolver=resolve, graphql_type=graphql_type, metadata={LOADED: how}, **options)
+        known = {LOADED: how, **(metadata or {})}
+        return strawberry.field(resolver=resolve, graphql_type=graphql_type, metadata=known, **options)
 
     return field

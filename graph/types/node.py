@@ -12,6 +12,7 @@ from datasources.jobs import JobRow
 from datasources.robots import RobotRow
 from datasources.workflows import WorkflowRow
 from graph.errors import BadUserInput
+from graph.types.reads import reads
 
 Row = JobRow | RobotRow | WorkflowRow
 
@@ -20,7 +21,10 @@ Row = JobRow | RobotRow | WorkflowRow
 class Node:
     """Relay's node."""
 
-    @strawberry.field(description="Opaque id, for `node(id:)`; the plain id stands beside it.")
+    @strawberry.field(
+        metadata=reads(Job=("job_id",), Robot=("robot_id",)),
+        description="Opaque id, for `node(id:)`; the plain id stands beside it.",
+    )
     @staticmethod
     def id(node: strawberry.Parent[Row]) -> strawberry.ID:
         match node:

@@ -20,6 +20,7 @@ from graph.types.jobs import Job, JobFilterArgument, JobOrderArgument
 from graph.types.loaded import loaded
 from graph.types.node import Node
 from graph.types.paging import After, Before, Connection, ConnectionOf, First, Last, search_text
+from graph.types.reads import reads
 from graph.types.scalars import described_enum, format_time
 from graph.types.windows import ExactArgument, TimeWindow, WindowArgument, analytics_scope, window_bounds
 
@@ -111,6 +112,7 @@ class Robot(Node):
     @loaded(
         Job | None,
         lambda loaders: loaders.jobs,
+        metadata=reads(Robot=("current_job_id",)),
         description="The job it runs; null if none, or not known here.",
     )
     @staticmethod
@@ -120,6 +122,7 @@ class Robot(Node):
     @loaded(
         int,
         lambda loaders: loaders.robots_today,
+        metadata=reads(Robot=("robot_id",)),
         value=lambda _, today: today.completed,
         description="Jobs it completed since midnight UTC.",
     )
@@ -130,6 +133,7 @@ class Robot(Node):
     @loaded(
         int,
         lambda loaders: loaders.robots_today,
+        metadata=reads(Robot=("robot_id",)),
         value=lambda _, today: today.failed,
         description="Jobs that failed on it since midnight UTC.",
     )
@@ -140,6 +144,7 @@ class Robot(Node):
     @loaded(
         float | None,
         lambda loaders: loaders.robots_today,
+        metadata=reads(Robot=("robot_id",)),
         value=lambda _, today: None if today.average_duration_ms is None else today.average_duration_ms / 1000,
         description="Average run of the jobs that completed or failed on it since midnight UTC, in seconds; "
         "null if there are none.",
@@ -148,7 +153,11 @@ class Robot(Node):
     def average_job_duration_seconds(robot: strawberry.Parent[RobotRow]) -> str:
         return robot.robot_id
 
-    @strawberry.field(graphql_type=Connection[Job], description="The jobs it ran or runs, a page at a time.")
+    @strawberry.field(
+        graphql_type=Connection[Job],
+        metadata=reads(Robot=("robot_id",)),
+        description="The jobs it ran or runs, a page at a time.",
+    )
     @staticmethod
     async def jobs(
         robot: strawberry.Parent[RobotRow],
@@ -162,13 +171,19 @@ class Robot(Node):
     ) -> ConnectionOf:
         return await jobs_of(info, JobParent.ROBOT, robot.robot_id, first, after, last, before, filter, order_by)
 
-    @strawberry.field(description="How long ago it was last heard of, in seconds; null if never.")
+    @strawberry.field(
+        metadata=reads(Robot=("last_heartbeat",)),
+        description="How long ago it was last heard of, in seconds; null if never.",
+    )
     @staticmethod
     def last_seen_seconds(robot: strawberry.Parent[RobotRow], info: Info) -> float | None:
         heard = robot.last_heartbeat
         return None if heard is None else max(0.0, (info.context.now - heard).total_seconds())
 
-    @strawberry.field(description="Why it is offline; null where it is not.")
+    @strawberry.field(
+        metadata=reads(Robot=("robot_id", "status", "last_heartbeat")),
+        description="Why it is offline; null where it is not.",
+    )
     @staticmethod
     async def offline_reason(robot: strawberry.Parent[RobotRow], info: Info) -> OfflineReason | None:
         if robot.status is not RobotStatus.OFFLINE:
@@ -180,8 +195,9 @@ class Robot(Node):
         return OfflineReason.SAID_GOODBYE if said else OfflineReason.SILENT
 
     @strawberry.field(
+        metadata=reads(Robot=("robot_id",)),
         description="The share of the time online within the window in which it was busy, in percent, from its turns "
-        "in the ledger; null where it was not online."
+        "in the ledger; null where it was not online.",
     )
     @staticmethod
     async def busy_ratio(
@@ -210,6 +226,7 @@ class Robot(Node):
     @loaded(
         list[RobotHeartbeat],
         lambda loaders: loaders.heartbeats,
+        metadata=reads(Robot=("robot_id",)),
         description="Its newest heartbeats (1..1000), newest first.",
     )
     @staticmethod
@@ -221,7 +238,11 @@ class Robot(Node):
             raise BadUserInput(f"last must lie between 1 and {MOST_HEARTBEATS}, not {last}.")
         return robot.robot_id, last
 
-    @strawberry.field(graphql_type=Analytics, description="How the jobs it ran went over a window of time.")
+    @strawberry.field(
+        graphql_type=Analytics,
+        metadata=reads(Robot=("robot_id",)),
+        description="How the jobs it ran went over a window of time.",
+    )
     @staticmethod
     async def analytics(
         robot: strawberry.Parent[RobotRow],
