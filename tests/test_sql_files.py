@@ -29,10 +29,10 @@ FILES = sorted(
 )
 # Which options go with which, as their typed functions give them.
 TOGETHER = {
-    "of_robots": {"parents"},
-    "of_workflows": {"parents"},
-    "parents": {"of_robots"},
-    "apart": {"statuses"},
+    "of_robots": {"parents", "reads_completed_at"},  # what the page is sorted by
+    "of_workflows": {"parents", "reads_completed_at"},
+    "parents": {"of_robots", "reads_completed_at"},
+    "apart": {"statuses", "reads_completed_at"},
 }
 NEVER = {"jobs_count": {"apart"}}  # what only its neighbours are given
 

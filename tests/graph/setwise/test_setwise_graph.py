@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from documents import documents
-from graphql import ExecutionResult, parse
+from graphql import ExecutionResult, GraphQLObjectType, get_named_type, is_leaf_type, parse
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 from reference import by_graphql_core, events_by_graphql_core, events_set_at_a_time, set_at_a_time, told
@@ -135,6 +135,26 @@ def test_what_is_asked_of_the_graph_is_answered_set_at_a_time(both: Both, text: 
     reference, found = both.answers(text)
     assert reference.errors is None
     assert found is not None
+    assert told(found) == told(reference.data)
+
+
+def _fields() -> Iterator[str]:
+    """Each field of what comes in narrow rows, alone, in a page of those rows."""
+    pages = {
+        "Job": "{ jobs(first: 3) { nodes { %s } } }",
+        "Robot": "{ robots(first: 3) { nodes { %s } } }",
+        "NodeExecution": "{ jobs(first: 3) { nodes { nodeExecutions(first: 2) { %s } } } }",
+        "Activity": "{ activity(first: 9) { nodes { %s } } }",
+    }
+    for of, page in pages.items():
+        for name, field in cast(GraphQLObjectType, SCHEMA.type_map[of]).fields.items():
+            yield page % (name if is_leaf_type(get_named_type(field.type)) else f"{name} {{ __typename }}")
+
+
+@pytest.mark.parametrize("text", list(_fields()))
+def test_every_field_finds_the_columns_that_it_looks_at(both: Both, text: str) -> None:
+    reference, found = both.answers(text)
+    assert reference.errors is None
     assert told(found) == told(reference.data)
 
 
