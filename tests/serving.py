@@ -85,11 +85,11 @@ def kept_going() -> set[str]:
 
 
 def eventually(holds: Callable[[], object], seconds: float = 20) -> None:
-    """Wait until it holds: the fleet in memory follows what is written a moment later."""
+    """Wait until it holds: much of a server follows what happened a moment later."""
     deadline = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.02)
+        time.sleep(0.05)
 
 
 @contextmanager

@@ -1,32 +1,12 @@
 """Servers for the tests of the graph."""
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import asyncpg
 import pytest
 from serving import Graph, eventually, serving
-
-
-@pytest.fixture
-def serve(dsn: str) -> Callable[..., Any]:
-    """Start a server on the test's database with settings of the test's choice."""
-    return lambda **settings: serving(dsn, **settings)
-
-
-@pytest.fixture
-def serving_on() -> Callable[..., Any]:
-    """Start a server on any database, even one that is not there."""
-    return serving
-
-
-@pytest.fixture
-def graph(dsn: str) -> Iterator[Graph]:
-    """A server on a fresh database."""
-    with serving(dsn) as graph:
-        yield graph
 
 
 def in_memory(graph: Graph) -> dict[str, int] | None:

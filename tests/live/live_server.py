@@ -6,7 +6,6 @@ import asyncio
 import json
 import socket
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -15,6 +14,7 @@ from urllib.parse import urlsplit
 
 import asyncpg
 import uvicorn
+from serving import eventually
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
@@ -113,11 +113,8 @@ def serving_live(dsn: str, **settings: Any) -> Iterator[LiveServer]:
 
 
 def wait_until(holds: Callable[[], bool], seconds: float = PATIENCE) -> None:
-    """Wait for something to become true."""
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline, "it did not become true in time"
-        time.sleep(0.01)
+    """Wait for something to become true, with the patience of this folder."""
+    eventually(holds, seconds)
 
 
 class Client:

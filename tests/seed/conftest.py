@@ -1,7 +1,6 @@
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 
-import asyncpg
 import pytest
 
 from datasources.seed import SeedProgress, SeedReport, seed
@@ -17,14 +16,6 @@ def _unseen(progress: SeedProgress) -> None:
 def now() -> datetime:
     """The moment at which the seeded past ends."""
     return NOW
-
-
-@pytest.fixture
-async def connection(dsn: str) -> AsyncIterator[asyncpg.Connection]:
-    """A look at the database that is seeded."""
-    connection = await asyncpg.connect(dsn, timeout=10, command_timeout=30)
-    yield connection
-    await connection.close(timeout=5)
 
 
 @pytest.fixture
