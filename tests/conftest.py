@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import asyncpg
 import pytest
 from serving import Graph, serving
+from small_fleet import serving_small_fleet
 
 from datasources.embedded import EmbeddedPostgres, throwaway
 from datasources.migrate import migrate
@@ -134,6 +135,23 @@ def serve(dsn: str) -> Callable[..., Any]:
 def graph(dsn: str) -> Iterator[Graph]:
     """A server on a fresh database."""
     with serving(dsn) as graph:
+        yield graph
+
+
+@pytest.fixture
+def small_fleet(dsn: str) -> Iterator[Graph]:
+    """A server over the fleet of fleet.sql."""
+    with serving_small_fleet(dsn) as graph:
+        yield graph
+
+
+@pytest.fixture(scope="module")
+def standing_fleet(postgres: EmbeddedPostgres, execute: Execute, template: str) -> Iterator[Graph]:
+    """The same for all tests of a file that only read; its robots stay what they are for longer than that takes."""
+    with (
+        _database(postgres.dsn, execute, template) as dsn,
+        serving_small_fleet(dsn, offline_after_seconds=1800) as graph,
+    ):
         yield graph
 
 

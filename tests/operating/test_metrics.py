@@ -9,8 +9,6 @@ from serving import Graph, eventually, serving
 
 from graph.metrics import Names
 
-FLEET = Path(__file__).parents[1] / "graph" / "fleet.sql"
-
 
 def page(graph: Graph) -> str:
     answer = graph.http.get("/metrics")
