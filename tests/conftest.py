@@ -4,8 +4,8 @@ import asyncio
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import contextmanager
-from functools import cache
+from contextlib import AbstractContextManager, contextmanager
+from functools import cache, partial
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ MEMORY = Path("/dev/shm")
 ROOM = 2 * 1024**3  # bytes; a session's server takes a tenth of it
 
 Execute = Callable[[str], None]
+Migrated = Callable[[], AbstractContextManager[str]]
 Connect = Callable[[], Awaitable[asyncpg.Connection]]
 
 _numbers = count(1)
@@ -72,10 +73,16 @@ def template(postgres: EmbeddedPostgres, execute: Execute) -> str:
     return "template"
 
 
+@pytest.fixture(scope="session")
+def migrated(postgres: EmbeddedPostgres, execute: Execute, template: str) -> Migrated:
+    """Makes migrated databases, each of which lasts as long as its block."""
+    return partial(_database, postgres.dsn, execute, template)
+
+
 @pytest.fixture
-def dsn(postgres: EmbeddedPostgres, execute: Execute, template: str) -> Iterator[str]:
+def dsn(migrated: Migrated) -> Iterator[str]:
     """A fresh migrated database."""
-    with _database(postgres.dsn, execute, template) as dsn:
+    with migrated() as dsn:
         yield dsn
 
 
@@ -87,9 +94,9 @@ def empty_dsn(postgres: EmbeddedPostgres, execute: Execute) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def seeded_dsn(postgres: EmbeddedPostgres, execute: Execute, template: str) -> Iterator[str]:
+def seeded_dsn(migrated: Migrated) -> Iterator[str]:
     """A database with 100 robots and 3,000 jobs of three days, for tests that only read."""
-    with _database(postgres.dsn, execute, template) as dsn:
+    with migrated() as dsn:
         asyncio.run(seed(dsn, robots=100, jobs=3000, days=3, seed=7, progress=lambda _: None))
         yield dsn
 
@@ -146,12 +153,9 @@ def small_fleet(dsn: str) -> Iterator[Graph]:
 
 
 @pytest.fixture(scope="module")
-def standing_fleet(postgres: EmbeddedPostgres, execute: Execute, template: str) -> Iterator[Graph]:
+def standing_fleet(migrated: Migrated) -> Iterator[Graph]:
     """The same for all tests of a file that only read; its robots stay what they are for longer than that takes."""
-    with (
-        _database(postgres.dsn, execute, template) as dsn,
-        serving_small_fleet(dsn, offline_after_seconds=1800) as graph,
-    ):
+    with migrated() as dsn, serving_small_fleet(dsn, offline_after_seconds=1800) as graph:
         yield graph
 
 
