@@ -13,6 +13,7 @@ from typing import Any
 import asyncpg
 import httpx
 import uvicorn
+from direct import fetch
 
 from datasources.settings import Settings
 from datasources.sql import queries
@@ -67,15 +68,7 @@ class Graph:
 
     def sql(self, statement: str, *arguments: Any) -> list[asyncpg.Record]:
         """Rows straight from the database."""
-
-        async def run() -> list[asyncpg.Record]:
-            connection = await asyncpg.connect(self.dsn, timeout=10)
-            try:
-                return await connection.fetch(statement, *arguments, timeout=30)
-            finally:
-                await connection.close(timeout=5)
-
-        return asyncio.run(run())
+        return fetch(self.dsn, statement, *arguments)
 
 
 def kept_going() -> set[str]:

@@ -1,12 +1,11 @@
 """A small fleet that can be reasoned about: the three robots and six jobs of graph/fleet.sql."""
 
-import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import asyncpg
+from direct import execute
 from serving import Graph, eventually, serving
 
 FLEET = (Path(__file__).parent / "graph" / "fleet.sql").read_text()
@@ -21,15 +20,7 @@ def in_memory(graph: Graph) -> dict[str, int] | None:
 @contextmanager
 def serving_small_fleet(dsn: str, **settings: Any) -> Iterator[Graph]:
     """A server over it, which knows it."""
-
-    async def fill() -> None:
-        connection = await asyncpg.connect(dsn, timeout=10)
-        try:
-            await connection.execute(FLEET, timeout=30)
-        finally:
-            await connection.close(timeout=5)
-
-    asyncio.run(fill())
+    execute(dsn, FLEET)
     with serving(dsn, **settings) as graph:
         eventually(lambda: in_memory(graph) == {"totalRobots": 3, "activeRobots": 1, "activeJobs": 2, "queueDepth": 1})
         yield graph

@@ -20,6 +20,13 @@ def server(dsn: str) -> Iterator[LiveServer]:
         yield server
 
 
+@pytest.fixture(scope="module")
+def seeded_server(seeded_dsn: str) -> Iterator[LiveServer]:
+    """A server over the seeded fleet, for the tests of a file that only read."""
+    with serving_live(seeded_dsn) as server:
+        yield server
+
+
 @pytest.fixture
 def client(server: LiveServer) -> Iterator[Client]:
     """A WebSocket to it that has introduced itself."""

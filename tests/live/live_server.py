@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 import asyncpg
 import uvicorn
+from direct import fetch
 from serving import eventually
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
@@ -46,15 +47,7 @@ class LiveServer:
 
     def sql(self, statement: str, *arguments: Any) -> list[asyncpg.Record]:
         """Rows straight from the database."""
-
-        async def run() -> list[asyncpg.Record]:
-            connection = await asyncpg.connect(self.dsn, timeout=10)
-            try:
-                return await connection.fetch(statement, *arguments, timeout=30)
-            finally:
-                await connection.close(timeout=5)
-
-        return asyncio.run(run())
+        return fetch(self.dsn, statement, *arguments)
 
     @contextmanager
     def locked(self, table: str) -> Iterator[None]:
