@@ -13,6 +13,7 @@ from typing import Any
 import asyncpg
 import httpx
 import uvicorn
+from direct import fetch
 
 from datasources.settings import Settings
 from datasources.sql import queries
@@ -67,15 +68,7 @@ class Graph:
 
     def sql(self, statement: str, *arguments: Any) -> list[asyncpg.Record]:
         """Rows straight from the database."""
-
-        async def run() -> list[asyncpg.Record]:
-            connection = await asyncpg.connect(self.dsn, timeout=10)
-            try:
-                return await connection.fetch(statement, *arguments, timeout=30)
-            finally:
-                await connection.close(timeout=5)
-
-        return asyncio.run(run())
+        return fetch(self.dsn, statement, *arguments)
 
 
 def kept_going() -> set[str]:
@@ -85,11 +78,11 @@ def kept_going() -> set[str]:
 
 
 def eventually(holds: Callable[[], object], seconds: float = 20) -> None:
-    """Wait until it holds: the fleet in memory follows what is written a moment later."""
+    """Wait until it holds: much of a server follows what happened a moment later."""
     deadline = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.02)
+        time.sleep(0.05)
 
 
 @contextmanager

@@ -5,8 +5,7 @@ import shutil
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -14,6 +13,7 @@ from urllib.parse import urlsplit
 import asyncpg
 import psutil
 import pytest
+from serving import eventually
 
 from datasources import cluster
 from datasources.embedded import EmbeddedPostgres, EmbeddedPostgresError, running_dsn
@@ -60,13 +60,6 @@ def query(dsn: str, statement: str) -> list[asyncpg.Record]:
     return asyncio.run(run())
 
 
-def eventually(holds: Callable[[], object], seconds: float = 40) -> None:
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.05)
-
-
 def postmaster(data_dir: Path) -> psutil.Process:
     pid = postmaster_pid(data_dir / "postgres")
     assert pid is not None
@@ -79,7 +72,7 @@ def test_a_killed_server_comes_back_with_its_data_under_the_same_dsn(data_dir: P
         query(server.dsn, "CREATE TABLE kept AS SELECT 1 AS id")
         killed = postmaster(data_dir)
         killed.kill()
-        eventually(lambda: server.restarts == 1)
+        eventually(lambda: server.restarts == 1, seconds=40)
         assert postmaster(data_dir) != killed
         assert query(server.dsn, "SELECT id FROM kept")
 
@@ -122,7 +115,7 @@ def test_a_server_that_was_taken_over_is_watched_like_any_other(data_dir: Path) 
         kill(owner)
     with EmbeddedPostgres(data_dir) as server:
         postmaster(data_dir).kill()
-        eventually(lambda: server.restarts == 1)
+        eventually(lambda: server.restarts == 1, seconds=40)
         assert query(server.dsn, "SELECT 1")
 
 

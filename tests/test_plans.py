@@ -6,10 +6,9 @@ plan reads a hundred times what a right one does.
 
 import asyncio
 from datetime import UTC, datetime, timedelta
-from urllib.parse import urlsplit
 
-import asyncpg
 import pytest
+from direct import execute
 from explained import ExplainingDatabase
 
 from datasources.executions import executions_by_job
@@ -49,23 +48,12 @@ RARE = """
 
 
 @pytest.fixture(scope="module")
-def full_dsn(postgres, template):
+def full_dsn(migrated):
     """A database with 60,000 jobs of 30 days, and five that are rare in every way."""
-
-    async def run(dsn: str, *statements: str) -> None:
-        connection = await asyncpg.connect(dsn, timeout=10)
-        try:
-            for statement in statements:
-                await connection.execute(statement, timeout=60)
-        finally:
-            await connection.close(timeout=5)
-
-    dsn = urlsplit(postgres.dsn)._replace(path="/plans").geturl()
-    asyncio.run(run(postgres.dsn, f"CREATE DATABASE plans TEMPLATE {template} STRATEGY file_copy"))
-    asyncio.run(seed(dsn, robots=100, jobs=JOBS, days=30, seed=3, now=NOW, progress=lambda _: None))
-    asyncio.run(run(dsn, RARE, "VACUUM ANALYZE monitor.jobs"))
-    yield dsn
-    asyncio.run(run(postgres.dsn, "DROP DATABASE plans WITH (FORCE)"))
+    with migrated() as dsn:
+        asyncio.run(seed(dsn, robots=100, jobs=JOBS, days=30, seed=3, now=NOW, progress=lambda _: None))
+        execute(dsn, RARE, "VACUUM ANALYZE monitor.jobs", seconds=60)
+        yield dsn
 
 
 @pytest.fixture

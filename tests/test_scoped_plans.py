@@ -6,15 +6,14 @@ The environments are as unequal as they are in life; 60,000 jobs are enough that
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
-from urllib.parse import urlsplit
 
-import asyncpg
 import pytest
+from direct import execute
 from explained import ExplainingDatabase
 
-from datasources.embedded import EmbeddedPostgres
 from datasources.executions import executions_by_job
 from datasources.fleet import FleetScope, fleet_numbers
 from datasources.jobs import JobCriteria, JobOrder, JobParent, jobs_by_id, jobs_page, jobs_pages
@@ -54,23 +53,12 @@ SCOPES = {
 
 
 @pytest.fixture(scope="module")
-def full_dsn(postgres: EmbeddedPostgres, template: str) -> Iterator[str]:
+def full_dsn(migrated: Callable[[], AbstractContextManager[str]]) -> Iterator[str]:
     """A database with 60,000 jobs of 30 days in three environments."""
-
-    async def run(dsn: str, *statements: str) -> None:
-        connection = await asyncpg.connect(dsn, timeout=10)
-        try:
-            for statement in statements:
-                await connection.execute(statement, timeout=120)
-        finally:
-            await connection.close(timeout=5)
-
-    dsn = urlsplit(postgres.dsn)._replace(path="/scoped_plans").geturl()
-    asyncio.run(run(postgres.dsn, f"CREATE DATABASE scoped_plans TEMPLATE {template} STRATEGY file_copy"))
-    asyncio.run(seed(dsn, robots=100, jobs=JOBS, days=30, seed=3, now=NOW, progress=lambda _: None))
-    asyncio.run(run(dsn, APART, "VACUUM (FULL, ANALYZE) monitor.jobs", "VACUUM ANALYZE monitor.robots"))
-    yield dsn
-    asyncio.run(run(postgres.dsn, "DROP DATABASE scoped_plans WITH (FORCE)"))
+    with migrated() as dsn:
+        asyncio.run(seed(dsn, robots=100, jobs=JOBS, days=30, seed=3, now=NOW, progress=lambda _: None))
+        execute(dsn, APART, "VACUUM (FULL, ANALYZE) monitor.jobs", "VACUUM ANALYZE monitor.robots", seconds=120)
+        yield dsn
 
 
 @pytest.fixture(params=SCOPES)

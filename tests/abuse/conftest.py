@@ -35,12 +35,6 @@ def closed(seeded_dsn: str) -> Iterator[Graph]:
 
 
 @pytest.fixture
-def serve(dsn: str) -> Callable[..., Any]:
-    """Start a server on the test's database with settings of the test's choice."""
-    return lambda **settings: serving(dsn, **settings)
-
-
-@pytest.fixture
 def credentials() -> Callable[..., dict[str, str]]:
     """The header of somebody with some roles, for a server with the secret in `secret`."""
     return bearer

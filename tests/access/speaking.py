@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -66,11 +66,3 @@ def refusals(server: Graph, code: str, **headers: str) -> float:
         if line.startswith(f'casare_requests_rejected_total{{code="{code}"}}'):
             return float(line.rpartition(" ")[2])
     return 0.0
-
-
-def wait_until(holds: Callable[[], bool]) -> None:
-    """Wait for something to become true."""
-    deadline = time.monotonic() + PATIENCE
-    while not holds():
-        assert time.monotonic() < deadline, "it did not become true in time"
-        time.sleep(0.02)

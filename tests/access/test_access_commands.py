@@ -2,10 +2,7 @@
 
 import os
 import re
-import subprocess
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import asyncpg
@@ -13,7 +10,8 @@ import httpx
 import jwt
 import pytest
 from click.testing import Result
-from command_line import COMMAND, environment, run
+from command_line import run, server
+from serving import eventually
 from tokens_at_hand import QUESTION, RSA_KEY, SECRET, pem, signed
 from typer.testing import CliRunner
 from websockets.exceptions import ConnectionClosed
@@ -149,38 +147,11 @@ def test_a_public_key_may_lie_in_a_file_or_in_one_line_of_a_variable(tmp_path: P
         assert within("config", CASARE_JWT_PUBLIC_KEY=value).exit_code == 0
 
 
-@contextmanager
-def server(dsn: str, output: Path, *arguments: str, **variables: str) -> Iterator[str]:
-    """A server as a process of its own, once it answers."""
-    with open(output, "wb") as file:
-        given = environment(DATABASE_URL=dsn, CASARE_PORT="0", **variables)
-        process = subprocess.Popen([COMMAND, "serve", *arguments], stdout=file, stderr=file, env=given)
-    try:
-        url = None
-        deadline = time.monotonic() + 60
-        while url is None or not alive(url):
-            assert process.poll() is None, output.read_text()
-            assert time.monotonic() < deadline, output.read_text()
-            found = re.search(r"(http://\S+)/graphql", output.read_text())
-            url = found and found[1]
-            time.sleep(0.1)
-        yield url
-    finally:
-        process.terminate()
-        process.wait(timeout=20)
-
-
-def alive(url: str) -> bool:
-    try:
-        return httpx.get(f"{url}/health/live", timeout=5).status_code == 200
-    except httpx.TransportError:
-        return False
-
-
 @pytest.mark.slow
 def test_no_credentials_are_logged_at_the_most_talkative_level(dsn: str, tmp_path: Path) -> None:
     output, token = tmp_path / "out", signed()
-    with server(dsn, output, CASARE_JWT_SECRET=SECRET, CASARE_LOG_LEVEL="debug") as url:
+    with server(output, "serve", DATABASE_URL=dsn, CASARE_JWT_SECRET=SECRET, CASARE_LOG_LEVEL="debug") as one:
+        url = one.url
         for value in (token, "casare_forged", "a.forged.one"):
             httpx.post(f"{url}/graphql", json={"query": QUESTION}, headers={"Authorization": f"Bearer {value}"})
             httpx.get(f"{url}/graphql?query={{viewer{{name}}}}&token={value}", headers={"Accept": "text/event-stream"})
@@ -189,9 +160,7 @@ def test_no_credentials_are_logged_at_the_most_talkative_level(dsn: str, tmp_pat
                     client.recv(timeout=10)
                 except ConnectionClosed:
                     continue
-        deadline = time.monotonic() + 10
-        while output.read_text().count("/ws/queue-metrics") < 3 and time.monotonic() < deadline:
-            time.sleep(0.1)
+        eventually(lambda: output.read_text().count("/ws/queue-metrics") >= 3, seconds=10)
     written = output.read_text()
     assert "/ws/queue-metrics" in written
     assert "forged" not in written
@@ -208,7 +177,9 @@ def test_a_revoked_key_opens_nothing_at_any_worker_three_seconds_later(dsn: str,
         asked = {"json": {"query": QUESTION}, "headers": {"X-API-Key": key}, "timeout": 20}
         return httpx.post(f"{url}/graphql", **asked).status_code
 
-    with server(dsn, tmp_path / "out", "--workers", "2", CASARE_AUTH="required") as url:
+    output = tmp_path / "out"
+    with server(output, "serve", "--workers", "2", DATABASE_URL=dsn, CASARE_AUTH="required") as both:
+        url = both.url
         assert {status(url) for _ in range(40)} == {200}
         assert run("keys", "revoke", key.split("_")[1], DATABASE_URL=dsn).returncode == 0
         revoked = time.monotonic()

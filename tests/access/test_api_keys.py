@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import httpx
 import pytest
 from asyncpg import connect
-from serving import Graph, serving
+from serving import Graph, eventually, serving
 from tokens_at_hand import QUESTION, SECRET, close_of, signed, socket
 
 from datasources.keys import KeyNotCreated, create_key, revoke_key
@@ -49,13 +49,6 @@ def make(
 
 def revoke(dsn: str, key: str) -> None:
     assert within(dsn, lambda database: revoke_key(database, key.split("_")[1])) is not None
-
-
-def eventually(holds: Callable[[], object], seconds: float = 10) -> None:
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.05)
 
 
 @pytest.fixture
@@ -111,7 +104,7 @@ def test_a_key_may_what_its_role_may_in_its_environments(server: Graph) -> None:
     def robots(key: str) -> int:
         return ask(server, key).json()["data"]["fleet"]["totalRobots"]
 
-    eventually(lambda: robots(wide) == 3)
+    eventually(lambda: robots(wide) == 3, seconds=10)
     seen = [robots(key) for key in (narrow, wide, none)]
     assert seen == [2, 3, 0]
     assert ask(server, robot).status_code == 403
@@ -120,14 +113,14 @@ def test_a_key_may_what_its_role_may_in_its_environments(server: Graph) -> None:
 def test_a_key_that_is_made_while_the_server_runs_opens(server: Graph) -> None:
     assert ask(server, FORGED).status_code == 401
     key = make(server.dsn)
-    eventually(lambda: ask(server, key).status_code == 200)
+    eventually(lambda: ask(server, key).status_code == 200, seconds=10)
 
 
 def test_a_revoked_key_opens_nothing_any_more(server: Graph) -> None:
     key, other = make(server.dsn), make(server.dsn, "other")
     assert ask(server, key).status_code == 200
     revoke(server.dsn, key)
-    eventually(lambda: ask(server, key).status_code == 401)
+    eventually(lambda: ask(server, key).status_code == 401, seconds=10)
     assert ask(server, other).status_code == 200
 
 
@@ -145,7 +138,7 @@ def test_the_sockets_of_a_revoked_key_are_closed(server: Graph, path: str) -> No
 def test_an_expired_key_says_that_it_has_expired(server: Graph) -> None:
     key = make(server.dsn, seconds=1)
     assert ask(server, key).status_code == 200
-    eventually(lambda: ask(server, key).status_code == 401)
+    eventually(lambda: ask(server, key).status_code == 401, seconds=10)
     assert ask(server, key).json()["errors"][0]["extensions"]["code"] == "TOKEN_EXPIRED"
 
 
@@ -171,7 +164,7 @@ def test_it_is_written_when_a_key_was_used(server: Graph) -> None:
     before = "SELECT last_used_at FROM monitor.api_keys"
     assert server.sql(before)[0][0] is None
     assert ask(server, key).status_code == 200
-    eventually(lambda: server.sql(before)[0][0] is not None)
+    eventually(lambda: server.sql(before)[0][0] is not None, seconds=10)
 
 
 def test_who_uses_a_key_and_who_fails_stands_in_the_audit(server: Graph) -> None:
@@ -180,7 +173,7 @@ def test_who_uses_a_key_and_who_fails_stands_in_the_audit(server: Graph) -> None
         ask(server, key)
         ask(server, FORGED)
     rows = "SELECT kind, viewer, code, detail, times FROM monitor.audit ORDER BY kind"
-    eventually(lambda: len(server.sql(rows)) == 2 and server.sql(rows)[0]["times"] >= 3)
+    eventually(lambda: len(server.sql(rows)) == 2 and server.sql(rows)[0]["times"] >= 3, seconds=10)
     failed, used = server.sql(rows)
     assert (failed["kind"], failed["code"], failed["detail"]) == (
         "authentication_failed",
@@ -214,7 +207,7 @@ def test_without_the_database_nobody_is_turned_away_for_good(server: Graph, monk
     response = asyncio.run(locked())
     assert (response.status_code, response.headers["retry-after"]) == (503, "2")
     assert response.json()["errors"][0]["extensions"]["code"] == "UPSTREAM_UNAVAILABLE"
-    eventually(lambda: ask(server, key).status_code == 200)
+    eventually(lambda: ask(server, key).status_code == 200, seconds=10)
 
 
 async def test_a_flood_of_forged_keys_does_not_reach_the_database(dsn: str) -> None:

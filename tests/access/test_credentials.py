@@ -3,7 +3,6 @@
 import io
 import json
 import logging
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -12,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
-from serving import Graph, serving
+from serving import Graph, eventually, serving
 from tokens_at_hand import QUESTION, SECRET, claims, close_of, signed, socket
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
@@ -139,9 +138,7 @@ def test_no_token_is_logged_wherever_it_was(server: Graph, written: io.StringIO)
         for path in ("/ws/queue-metrics", "/graphql", "/nothing"):
             with suppress(InvalidStatus, ConnectionClosed), socket(server, f"{path}?token={token}") as client:
                 client.send('{"type":"connection_init"}')
-    deadline = time.monotonic() + 10
-    while len(exchanges(written)) < 20 and time.monotonic() < deadline:
-        time.sleep(0.01)
+    eventually(lambda: len(exchanges(written)) >= 20, seconds=10)
     assert len(exchanges(written)) == 20
     lines = written.getvalue().splitlines()
     text = "".join(line for line in lines if not json.loads(line)["logger"].startswith(("websockets.client", "http")))

@@ -7,8 +7,8 @@ from typing import Any
 
 import httpx
 import pytest
-from serving import Graph, serving
-from speaking import hear, introduced, refusals, say, streamed, subscribe, token_of, wait_until
+from serving import Graph, eventually, serving
+from speaking import hear, introduced, refusals, say, streamed, subscribe, token_of
 from tokens_at_hand import SECRET, close_of, socket
 from websockets.exceptions import ConnectionClosed
 
@@ -45,7 +45,7 @@ def test_an_address_has_so_many_connections_of_whatever_kind(serve) -> None:
             assert b'"code":"TOO_MANY_CONNECTIONS"' in response.read()
         assert refusals(server, "TOO_MANY_CONNECTIONS") == 4
         first.close()
-        wait_until(lambda: opens(server))
+        eventually(lambda: opens(server), seconds=10)
 
 
 def test_a_viewer_has_so_many_and_takes_nothing_from_others(serve) -> None:
@@ -60,7 +60,7 @@ def test_a_viewer_has_so_many_and_takes_nothing_from_others(serve) -> None:
             assert response.status_code == 429
         assert opens(server, **bob)
         first.close()
-        wait_until(lambda: opens(server, **ann))
+        eventually(lambda: opens(server, **ann), seconds=10)
         assert refusals(server, "TOO_MANY_CONNECTIONS", **bob) >= 2
 
 
@@ -104,7 +104,7 @@ def test_a_flood_of_messages_ends_the_socket(serve, path: str) -> None:
             for _ in range(50):
                 client.send('{"type":"ping"}' if path == "/graphql" else "ping")
         assert close_of(client) == TOO_MANY_MESSAGES
-        wait_until(lambda: refusals(server, "TOO_MANY_MESSAGES") == 1)
+        eventually(lambda: refusals(server, "TOO_MANY_MESSAGES") == 1, seconds=10)
         assert opens(server)
 
 
@@ -132,7 +132,7 @@ def test_streams_that_are_over_make_room(serve) -> None:
         for _ in range(3):
             with streamed(server) as response:
                 assert response.status_code == 200
-            wait_until(lambda: _one_more(server))
+            eventually(lambda: _one_more(server), seconds=10)
 
 
 def _one_more(server: Graph) -> bool:

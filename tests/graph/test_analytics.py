@@ -17,8 +17,8 @@ def between(start: str, end: str) -> dict[str, Any]:
     return {"between": {"from": start, "to": end}}
 
 
-def test_one_question_tells_how_a_fleet_has_done(small_fleet: Graph) -> None:
-    told = small_fleet.ask("""
+def test_one_question_tells_how_a_fleet_has_done(standing_fleet: Graph) -> None:
+    told = standing_fleet.ask("""
         { analytics(window: {last: "PT1H"}) {
             standardDeviationMs minDurationMs maxDurationMs p75DurationMs exact relativeError
             queueWait { averageMs maxMs p50Ms p95Ms p99Ms }
@@ -74,8 +74,8 @@ def test_one_question_tells_how_a_fleet_has_done(small_fleet: Graph) -> None:
     }
 
 
-def test_a_window_is_compared_with_the_one_before(small_fleet: Graph) -> None:
-    told = small_fleet.ask(
+def test_a_window_is_compared_with_the_one_before(standing_fleet: Graph) -> None:
+    told = standing_fleet.ask(
         """query ($window: TimeWindow!) {
           analytics(window: $window) { compareToPrevious {
             previous { totalJobs successRate } totalJobsChange successRateChange averageDurationChange p95DurationChange
@@ -91,8 +91,8 @@ def test_a_window_is_compared_with_the_one_before(small_fleet: Graph) -> None:
     }
 
 
-def test_a_robot_a_workflow_and_an_environment_have_analytics_of_their_own(small_fleet: Graph) -> None:
-    told = small_fleet.ask("""
+def test_a_robot_a_workflow_and_an_environment_have_analytics_of_their_own(standing_fleet: Graph) -> None:
+    told = standing_fleet.ask("""
         { robot(robotId: "r-busy") { analytics(window: {last: "P1D"}) {
             totalJobs robotHours { busy utilisation } bottleneckNodes { nodeId } } }
           workflow(workflowId: "intake") { analytics(window: {last: "P1D"}) {
@@ -113,8 +113,8 @@ def test_a_robot_a_workflow_and_an_environment_have_analytics_of_their_own(small
     assert told["staging"] == {"totalJobs": 1, "successRate": None, "throughputPerHour": None}
 
 
-def test_a_time_series_has_a_point_for_every_step(small_fleet: Graph) -> None:
-    told = small_fleet.ask("""
+def test_a_time_series_has_a_point_for_every_step(standing_fleet: Graph) -> None:
+    told = standing_fleet.ask("""
         { analytics(window: {last: "P3D"}) {
             timeSeries(measures: [TOTAL_JOBS, P95_DURATION_MS, SUCCESS_RATE, TOTAL_JOBS], step: DAY) {
               measure relativeError points { start value } } } }
@@ -128,8 +128,8 @@ def test_a_time_series_has_a_point_for_every_step(small_fleet: Graph) -> None:
     assert {point["value"] for point in told[2]["points"]} >= {None}
 
 
-def test_an_empty_window_is_nulls_and_only_counts_are_zero(small_fleet: Graph) -> None:
-    told = small_fleet.ask(
+def test_an_empty_window_is_nulls_and_only_counts_are_zero(standing_fleet: Graph) -> None:
+    told = standing_fleet.ask(
         """query ($window: TimeWindow!) { analytics(window: $window) {
             totalJobs standardDeviationMs minDurationMs maxDurationMs p75DurationMs throughputPerHour
             exact relativeError

@@ -294,14 +294,13 @@ def test_a_window_beyond_what_the_ledger_still_knows_is_refused(short_ledger: Gr
         ("fleet { failingWorkflows(first: 0) { ended } }", "first must lie between 1 and 100"),
         ("fleet { pendingByWorkflow(first: 101) { depth } }", "first must lie between 1 and 100"),
         (
-            'robot(robotId: "r") { busyRatio(window: {last: "P8D"}) }',
+            'robot(robotId: "r-busy") { busyRatio(window: {last: "P8D"}) }',
             "begins before the ledger does, which is kept since",
         ),
-        ('robot(robotId: "r") { busyRatio(window: {last: "PT0S"}) }', "ends before it starts"),
+        ('robot(robotId: "r-busy") { busyRatio(window: {last: "PT0S"}) }', "ends before it starts"),
     ],
 )
-def test_what_nobody_can_have_is_refused_with_its_limit(graph: Graph, selection: str, limit: str) -> None:
-    robot(graph, "r")
-    reply = graph.ask(f"{{ {selection} }}")
+def test_what_nobody_can_have_is_refused_with_its_limit(standing_fleet: Graph, selection: str, limit: str) -> None:
+    reply = standing_fleet.ask(f"{{ {selection} }}")
     assert reply.codes == ["BAD_USER_INPUT"]
     assert limit in reply.body["errors"][0]["message"]

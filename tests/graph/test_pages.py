@@ -1,22 +1,14 @@
 """Pages, walked through the real server: together they are exactly the list that SQL gives, in both directions."""
 
-import base64
-import json
-
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from serving import serving
+from walking import JOBS, PAGE_INFO, SHARED, ordered, walk
 
 from datasources.jobs import JobOrder
 from datasources.robots import RobotOrder
 from datasources.statuses import JobStatus, RobotStatus
-
-SHARED = settings(
-    max_examples=60,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
-PAGE_INFO = "pageInfo { hasNextPage hasPreviousPage startCursor endCursor }"
 
 # Many jobs with one moment of creation, ties in every order, and a few that have not begun or not ended.
 TIES = """
@@ -36,38 +28,6 @@ ROBOTS = """
 
 def sizes():
     return st.one_of(st.integers(1, 7), st.just(50), st.just(100))
-
-
-def ordered(order, *, id):
-    """The ORDER BY of an order, as a client would understand its description."""
-    key, direction = order.value.key, "DESC" if order.value.descending else "ASC"
-    return f"{key} {direction}, {id} {direction}"
-
-
-def walk(graph, query, path, ids, *, backward, size, **variables):
-    """Every id of a list in its order, a page after the other, and what each page tells of its ends held to account."""
-    window = {"last": size} if backward else {"first": size}
-    found, cursor = [], None
-    while True:
-        reply = graph.ask(query, **variables, **window, **{"before" if backward else "after": cursor}).data
-        connection = reply
-        for name in path:
-            connection = connection[name]
-        page, info = [node[ids] for node in connection["nodes"]], connection["pageInfo"]
-        further, back = ("hasPreviousPage", "hasNextPage") if backward else ("hasNextPage", "hasPreviousPage")
-        assert info[back] == (cursor is not None)
-        found = page + found if backward else found + page
-        if not info[further]:
-            return found
-        assert len(page) == size
-        cursor = info["startCursor" if backward else "endCursor"]
-
-
-JOBS = f"""
-    query ($first: Int! = 50, $after: String, $last: Int, $before: String, $filter: JobFilter, $orderBy: JobOrder!) {{
-      jobs(first: $first, after: $after, last: $last, before: $before, filter: $filter, orderBy: $orderBy) {{
-        nodes {{ jobId }} {PAGE_INFO} }} }}
-"""
 
 
 @st.composite
@@ -197,12 +157,13 @@ def test_pages_of_workflows_make_the_list_that_sql_gives(seeded, size, search):
     assert found == [row["workflow_id"] for row in rows]
 
 
-@pytest.fixture
-def tied(graph):
-    """A server over sixty jobs created at one moment."""
-    graph.sql(TIES)
-    graph.sql(ROBOTS)
-    return graph
+@pytest.fixture(scope="module")
+def tied(migrated):
+    """A server over sixty jobs created at one moment, for tests that only read."""
+    with migrated() as dsn, serving(dsn) as graph:
+        graph.sql(TIES)
+        graph.sql(ROBOTS)
+        yield graph
 
 
 @pytest.mark.parametrize("backward", [False, True])
@@ -225,22 +186,23 @@ def test_robots_with_one_host_or_no_heartbeat_are_told_apart(tied, order):
     assert found == [row["robot_id"] for row in rows]
 
 
-def test_a_walk_loses_nobody_while_new_jobs_come_in_at_the_front(tied):
-    known = [row["job_id"] for row in tied.sql("SELECT job_id FROM monitor.jobs ORDER BY job_id DESC")]
+def test_a_walk_loses_nobody_while_new_jobs_come_in_at_the_front(graph):
+    graph.sql(TIES)
+    known = [row["job_id"] for row in graph.sql("SELECT job_id FROM monitor.jobs ORDER BY job_id DESC")]
     found, cursor, newer = [], None, 0
     while True:
-        jobs = tied.ask(JOBS, first=9, after=cursor, orderBy="CREATED_AT_DESC").data["jobs"]
+        jobs = graph.ask(JOBS, first=9, after=cursor, orderBy="CREATED_AT_DESC").data["jobs"]
         found += [job["jobId"] for job in jobs["nodes"]]
         if not jobs["pageInfo"]["hasNextPage"]:
             break
         cursor, newer = jobs["pageInfo"]["endCursor"], newer + 1
-        tied.sql(
+        graph.sql(
             "INSERT INTO monitor.jobs (job_id, source, workflow_id, workflow_name, status, raw_status, created_at)"
             " VALUES ($1, 'report', 'w', 'W', 'pending', 'new', now())",
             f"new-{newer}",
         )
     assert found == known
-    first = tied.ask(JOBS, last=100, before=None, orderBy="CREATED_AT_DESC").data["jobs"]["nodes"][:newer]
+    first = graph.ask(JOBS, last=100, before=None, orderBy="CREATED_AT_DESC").data["jobs"]["nodes"][:newer]
     assert [job["jobId"] for job in first] == [f"new-{number}" for number in range(newer, 0, -1)]
 
 
@@ -265,106 +227,3 @@ def test_an_empty_list_has_no_cursors_and_goes_nowhere(graph):
         "nodes": [],
         "pageInfo": {"hasNextPage": False, "hasPreviousPage": False, "startCursor": None, "endCursor": None},
     }
-
-
-def cursor_of(*content):
-    return base64.urlsafe_b64encode(json.dumps(content[0] if len(content) == 1 else content).encode()).decode()
-
-
-STRANGE = [
-    "",
-    "garbage",
-    "ä",
-    "\0",
-    "====",
-    "W10",
-    base64.b64encode(b"\xff\xfe").decode(),
-    base64.b64encode(b"[" * 5000).decode(),
-    cursor_of(None),
-    cursor_of(7),
-    cursor_of({"list": 1, "key": 2, "id": 3}),
-    cursor_of("abc"),
-    cursor_of("jobs:CREATED_AT_DESC", "2026-01-01T00:00:00+00:00"),
-    cursor_of("jobs:CREATED_AT_DESC", "2026-01-01T00:00:00+00:00", "j", "more"),
-    cursor_of("jobs:CREATED_AT_DESC", 5, "j"),
-    cursor_of("jobs:CREATED_AT_DESC", None, None),
-    cursor_of("jobs:CREATED_AT_DESC", "2026-01-01T00:00:00+00:00", ["j"]),
-    cursor_of("jobs:CREATED_AT_DESC", "2026-01-01T00:00:00+00:00", "NUL\0"),
-    *(
-        cursor_of("jobs:CREATED_AT_DESC", key, "j")
-        for key in ("", "x", "infinity-", "now", "2026-13-01", "2026-W01-1", "1e400", "\0", "\ud800", "294277-01-01")
-    ),
-    cursor_of(["jobs:CREATED_AT_DESC"], "2026-01-01T00:00:00+00:00", "j"),
-    cursor_of("jobs:COMPLETED_AT_DESC", "2026-01-01T00:00:00+00:00", "j"),
-    cursor_of("jobs:CREATED_AT_ASC", "2026-01-01T00:00:00+00:00", "j"),
-    cursor_of("robots:ROBOT_ID_ASC", "r", "r"),
-    cursor_of("workflows", "w", "w"),
-]
-
-
-@pytest.mark.parametrize("cursor", STRANGE)
-@pytest.mark.parametrize("argument", ["after", "before"])
-def test_what_is_no_cursor_of_this_list_is_refused(seeded, cursor, argument):
-    assert seeded.ask(JOBS, orderBy="CREATED_AT_DESC", **{argument: cursor}).codes == ["BAD_CURSOR"]
-
-
-@pytest.mark.parametrize(
-    ("query", "cursor"),
-    [
-        ("{ jobs(orderBy: DURATION_ASC, after: %s) { nodes { jobId } } }", cursor_of("jobs:DURATION_ASC", key, "j"))
-        for key in ("1e400", "nan", "inf", "1_0", "x", "", " 1.0")
-    ]
-    + [
-        ("{ robots(after: %s) { nodes { robotId } } }", cursor_of("robots:ROBOT_ID_ASC", "\0", "r")),
-        (
-            "{ robots(orderBy: LAST_HEARTBEAT_ASC, after: %s) { nodes { robotId } } }",
-            cursor_of("robots:LAST_HEARTBEAT_ASC", "yesterday", "r"),
-        ),
-        ("{ workflows(after: %s) { nodes { workflowId } } }", cursor_of("workflows", "w", "\0")),
-        ("{ workflows(after: %s) { nodes { workflowId } } }", cursor_of("jobs:CREATED_AT_DESC", "w", "w")),
-        (
-            '{ robot(robotId: "robot-001") { jobs(before: %s) { nodes { jobId } } } }',
-            cursor_of("robots:ROBOT_ID_ASC", "r", "r"),
-        ),
-    ],
-)
-def test_a_key_that_its_order_cannot_have_is_refused(seeded, query, cursor):
-    assert seeded.ask(query % json.dumps(cursor)).codes == ["BAD_CURSOR"]
-
-
-@SHARED
-@given(
-    key=st.text(max_size=30) | st.floats().map(str) | st.datetimes().map(str),
-    id=st.text(max_size=10),
-    order=st.sampled_from(JobOrder),
-)
-def test_a_forged_cursor_finds_a_place_or_is_refused(seeded, key, id, order):
-    reply = seeded.ask(JOBS, first=1, after=cursor_of(f"jobs:{order.name}", key, id), orderBy=order.name)
-    assert reply.codes in ([], ["BAD_CURSOR"])
-
-
-@SHARED
-@given(data=st.data(), order=st.sampled_from(JobOrder))
-def test_a_damaged_cursor_finds_a_place_or_is_refused(seeded, data, order):
-    page = seeded.ask(JOBS, first=3, orderBy=order.name).data["jobs"]
-    cursor = page["pageInfo"]["endCursor"]
-    place = data.draw(st.integers(0, len(cursor) - 1))
-    damaged = cursor[:place] + data.draw(st.sampled_from(["", "A", "-", "_", "=", "é", "\0"])) + cursor[place + 1 :]
-    assert seeded.ask(JOBS, first=1, after=damaged, orderBy=order.name).codes in ([], ["BAD_CURSOR"])
-
-
-@pytest.mark.parametrize("size", [0, -1, 101, -(2**31), 2**31 - 1])
-@pytest.mark.parametrize(
-    "query",
-    [
-        "{ jobs(first: %d) { nodes { jobId } } }",
-        "{ jobs(last: %d) { nodes { jobId } } }",
-        "{ robots(first: %d) { nodes { robotId } } }",
-        "{ robots(last: %d) { nodes { robotId } } }",
-        "{ workflows(first: %d) { nodes { workflowId } } }",
-        '{ robot(robotId: "robot-001") { jobs(first: %d) { nodes { jobId } } } }',
-        '{ workflow(workflowId: "credit-check") { jobs(last: %d) { nodes { jobId } } } }',
-    ],
-)
-def test_a_page_size_out_of_range_is_refused(seeded, query, size):
-    assert seeded.ask(query % size).codes == ["BAD_USER_INPUT"]

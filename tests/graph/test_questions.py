@@ -9,8 +9,8 @@ def ago(**length: float) -> str:
     return (datetime.now(UTC) - timedelta(**length)).isoformat()
 
 
-def test_one_query_tells_who_is_busy_with_what_and_why_a_job_failed(small_fleet):
-    data = small_fleet.ask("""
+def test_one_query_tells_who_is_busy_with_what_and_why_a_job_failed(standing_fleet):
+    data = standing_fleet.ask("""
         {
           robots(filter: {status: [BUSY]}) {
             nodes { robotId currentJob { jobId workflowName progressPercent nodeExecutions { nodeId status } } }
@@ -91,8 +91,8 @@ def test_the_fleet_counts_robots_by_what_they_really_are(small_fleet):
     assert fleet["asOf"].endswith("Z")
 
 
-def test_the_fleet_of_one_environment_leaves_out_the_others(small_fleet):
-    data = small_fleet.ask("""
+def test_the_fleet_of_one_environment_leaves_out_the_others(standing_fleet):
+    data = standing_fleet.ask("""
         { staging: fleet(environment: "staging") { totalRobots activeJobs queueDepth oldestPendingSeconds }
           nowhere: fleet(environment: "nowhere") { totalRobots averageJobDurationSeconds } }
     """).data
@@ -100,8 +100,8 @@ def test_the_fleet_of_one_environment_leaves_out_the_others(small_fleet):
     assert data["nowhere"] == {"totalRobots": 0, "averageJobDurationSeconds": None}
 
 
-def test_a_silent_robot_is_offline_whatever_it_said_last(small_fleet):
-    data = small_fleet.ask("""
+def test_a_silent_robot_is_offline_whatever_it_said_last(standing_fleet):
+    data = standing_fleet.ask("""
         { robot(robotId: "r-gone") { status currentJobId }
           offline: robots(filter: {status: [OFFLINE]}) { totalCount nodes { robotId } } }
     """).data
@@ -109,8 +109,8 @@ def test_a_silent_robot_is_offline_whatever_it_said_last(small_fleet):
     assert data["offline"] == {"totalCount": 1, "nodes": [{"robotId": "r-gone"}]}
 
 
-def test_a_robot_tells_its_day_and_its_heartbeats(small_fleet):
-    robot = small_fleet.ask("""
+def test_a_robot_tells_its_day_and_its_heartbeats(standing_fleet):
+    robot = standing_fleet.ask("""
         { robot(robotId: "r-busy") {
             hostname environment capabilities cpuPercent memoryMb memoryPercent currentJobId
             jobs(first: 2) { totalCount nodes { jobId } pageInfo { hasNextPage } }
@@ -156,8 +156,8 @@ def test_a_robot_tells_its_day_and_its_heartbeats(small_fleet):
         ("null", ["j-wait", "j-run", "j-stop", "j-bad", "j-ok", "j-lost"]),
     ],
 )
-def test_every_filter_of_jobs_finds_what_it_names(small_fleet, criteria, found):
-    jobs = small_fleet.ask(f"{{ jobs(filter: {criteria}) {{ totalCount nodes {{ jobId }} }} }}").data["jobs"]
+def test_every_filter_of_jobs_finds_what_it_names(standing_fleet, criteria, found):
+    jobs = standing_fleet.ask(f"{{ jobs(filter: {criteria}) {{ totalCount nodes {{ jobId }} }} }}").data["jobs"]
     assert [job["jobId"] for job in jobs["nodes"]] == found
     assert jobs["totalCount"] == len(found)
 
@@ -172,8 +172,8 @@ def test_every_filter_of_jobs_finds_what_it_names(small_fleet, criteria, found):
         ("DURATION_ASC", ["j-lost", "j-run", "j-stop", "j-wait", "j-bad", "j-ok"]),
     ],
 )
-def test_jobs_come_in_every_order(small_fleet, order, found):
-    jobs = small_fleet.ask(f"{{ jobs(orderBy: {order}) {{ nodes {{ jobId }} }} }}").data["jobs"]
+def test_jobs_come_in_every_order(standing_fleet, order, found):
+    jobs = standing_fleet.ask(f"{{ jobs(orderBy: {order}) {{ nodes {{ jobId }} }} }}").data["jobs"]
     assert [job["jobId"] for job in jobs["nodes"]] == found
 
 
@@ -186,14 +186,14 @@ def test_jobs_come_in_every_order(small_fleet, order, found):
         ("{status: [IDLE, OFFLINE]}", ["r-gone", "r-idle"]),
     ],
 )
-def test_every_filter_of_robots_finds_what_it_names(small_fleet, criteria, found):
-    robots = small_fleet.ask(f"{{ robots(filter: {criteria}) {{ totalCount nodes {{ robotId }} }} }}").data["robots"]
+def test_every_filter_of_robots_finds_what_it_names(standing_fleet, criteria, found):
+    robots = standing_fleet.ask(f"{{ robots(filter: {criteria}) {{ totalCount nodes {{ robotId }} }} }}").data["robots"]
     assert [robot["robotId"] for robot in robots["nodes"]] == found
     assert robots["totalCount"] == len(found)
 
 
-def test_workflows_are_known_from_their_jobs(small_fleet):
-    data = small_fleet.ask("""
+def test_workflows_are_known_from_their_jobs(standing_fleet):
+    data = standing_fleet.ask("""
         { workflows(search: "in") { totalCount nodes { workflowId workflowName } }
           workflow(workflowId: "intake") {
             jobs(filter: {status: [COMPLETED]}) { nodes { jobId } }
@@ -215,8 +215,8 @@ def test_workflows_are_known_from_their_jobs(small_fleet):
     }
 
 
-def test_analytics_divide_by_the_jobs_that_ended(small_fleet):
-    analytics = small_fleet.ask("""
+def test_analytics_divide_by_the_jobs_that_ended(standing_fleet):
+    analytics = standing_fleet.ask("""
         { analytics(window: {last: "PT1H"}) { totalJobs successRate failureRate averageDurationMs
             p50DurationMs p90DurationMs p95DurationMs p99DurationMs slowestWorkflows { workflowId }
             errorDistribution { errorType count } selfHealingSuccessRate } }
@@ -236,8 +236,8 @@ def test_analytics_divide_by_the_jobs_that_ended(small_fleet):
     }
 
 
-def test_analytics_of_nothing_are_null_not_zero(small_fleet):
-    analytics = small_fleet.ask(
+def test_analytics_of_nothing_are_null_not_zero(standing_fleet):
+    analytics = standing_fleet.ask(
         """query ($from: DateTime!, $to: DateTime!) {
           analytics(window: {between: {from: $from, to: $to}}) {
             totalJobs successRate averageDurationMs p99DurationMs errorDistribution { count } selfHealingSuccessRate } }
@@ -254,20 +254,20 @@ def test_analytics_of_nothing_are_null_not_zero(small_fleet):
     }
 
 
-def test_analytics_of_a_robot_hold_its_jobs_only(small_fleet):
-    data = small_fleet.ask("""
+def test_analytics_of_a_robot_hold_its_jobs_only(standing_fleet):
+    data = standing_fleet.ask("""
         { busy: analytics(robotId: "r-busy") { totalJobs }
           both: analytics(robotId: "r-busy", workflowId: "report") { totalJobs } }
     """).data
     assert data == {"busy": {"totalJobs": 3}, "both": {"totalJobs": 0}}
 
 
-def test_every_object_can_be_asked_for_again_by_its_id(small_fleet):
-    ids = small_fleet.ask("""
+def test_every_object_can_be_asked_for_again_by_its_id(standing_fleet):
+    ids = standing_fleet.ask("""
         { job(jobId: "j-ok") { id } robot(robotId: "r-idle") { id } workflow(workflowId: "report") { id } }
     """).data
     wanted = [ids["job"]["id"], ids["robot"]["id"], ids["workflow"]["id"]]
-    found = small_fleet.ask(
+    found = standing_fleet.ask(
         """query ($ids: [ID!]!, $id: ID!) {
              nodes(ids: $ids) {
                __typename id ... on Job { jobId } ... on Robot { robotId } ... on Workflow { workflowId }
@@ -285,8 +285,8 @@ def test_every_object_can_be_asked_for_again_by_its_id(small_fleet):
     assert found["node"] == {"id": wanted[0]}
 
 
-def test_what_does_not_exist_is_null(small_fleet):
-    data = small_fleet.ask("""
+def test_what_does_not_exist_is_null(standing_fleet):
+    data = standing_fleet.ask("""
         { job(jobId: "none") { jobId } robot(robotId: "") { robotId } workflow(workflowId: "none") { workflowId }
           node(id: "Sm9iOm5vbmU") { id } nodes(ids: ["Um9ib3Q6bm9uZQ"]) { id } }
     """).data

@@ -4,14 +4,14 @@ import asyncio
 import logging
 import re
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from urllib.parse import urlsplit
 
 import asyncpg
 import psutil
 import pytest
+from serving import eventually, serving
 
 from datasources.embedded import EmbeddedPostgres, throwaway
 from datasources.migrate import migrate
@@ -21,13 +21,6 @@ ROBOTS = "{ robots { totalCount } }"
 UNAVAILABLE = "UPSTREAM_UNAVAILABLE"
 TIMEOUT = "UPSTREAM_TIMEOUT"
 OURS = "FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'casare-monitor'"
-
-
-def eventually(holds: Callable[[], object], seconds: float = 30) -> None:
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.05)
 
 
 @contextmanager
@@ -144,9 +137,9 @@ def postmaster(server: EmbeddedPostgres) -> psutil.Process:
 
 
 @pytest.mark.slow
-def test_a_database_that_is_away_is_missed_until_it_is_back(server, serving_on, caplog) -> None:
+def test_a_database_that_is_away_is_missed_until_it_is_back(server, caplog) -> None:
     password = urlsplit(server.dsn).password
-    with serving_on(server.dsn) as graph, caplog.at_level(logging.DEBUG):
+    with serving(server.dsn) as graph, caplog.at_level(logging.DEBUG):
         assert graph.ask(JOBS).data
         server.stop()
         reply, health = graph.ask(JOBS), graph.http.get("/health")
@@ -160,39 +153,39 @@ def test_a_database_that_is_away_is_missed_until_it_is_back(server, serving_on, 
 
 
 @pytest.mark.slow
-def test_a_database_that_is_killed_comes_back_without_anybodys_help(server, serving_on) -> None:
-    with serving_on(server.dsn) as graph:
+def test_a_database_that_is_killed_comes_back_without_anybodys_help(server) -> None:
+    with serving(server.dsn) as graph:
         assert graph.ask(JOBS).data
         postmaster(server).kill()
-        eventually(lambda: server.restarts == 1)
+        eventually(lambda: server.restarts == 1, seconds=30)
         assert graph.ask(JOBS).data
         assert graph.http.get("/health").status_code == 200
 
 
 @pytest.mark.slow
-def test_a_database_that_hangs_is_missed_within_the_timeouts_and_comes_back(server, serving_on) -> None:
+def test_a_database_that_hangs_is_missed_within_the_timeouts_and_comes_back(server) -> None:
     limits = {"connect_timeout_seconds": 0.5, "statement_timeout_seconds": 0.5, "operation_timeout_seconds": 1}
-    with serving_on(server.dsn, **limits) as graph:
+    with serving(server.dsn, **limits) as graph:
         assert graph.ask(JOBS).data
         everyone = [postmaster(server), *postmaster(server).children(recursive=True)]
         for process in everyone:
             process.suspend()
         try:
             assert set(graph.ask(JOBS).codes) <= {TIMEOUT, UNAVAILABLE}
-            eventually(lambda: graph.ask(JOBS).codes == [UNAVAILABLE])
+            eventually(lambda: graph.ask(JOBS).codes == [UNAVAILABLE], seconds=30)
             assert graph.http.get("/health").status_code == 503
         finally:
             for process in everyone:
                 if process.is_running():
                     process.resume()
-        eventually(lambda: graph.http.get("/health").status_code == 200)
+        eventually(lambda: graph.http.get("/health").status_code == 200, seconds=30)
         assert graph.ask(JOBS).data
 
 
 @pytest.mark.slow
-def test_a_database_that_is_not_there_does_not_keep_the_server_from_starting(serving_on) -> None:
+def test_a_database_that_is_not_there_does_not_keep_the_server_from_starting() -> None:
     secret = "swordfish-7"
-    with serving_on(f"postgresql://me:{secret}@127.0.0.1:1/rpa", connect_timeout_seconds=2) as graph:
+    with serving(f"postgresql://me:{secret}@127.0.0.1:1/rpa", connect_timeout_seconds=2) as graph:
         reply = graph.ask(JOBS)
         health = graph.http.get("/health")
     assert reply.codes == [UNAVAILABLE]
@@ -202,11 +195,11 @@ def test_a_database_that_is_not_there_does_not_keep_the_server_from_starting(ser
 
 @pytest.mark.slow
 @pytest.mark.parametrize("database", ["nope", "postgres"])
-def test_a_wrong_database_or_password_is_unavailable_too(postgres, serving_on, database: str) -> None:
+def test_a_wrong_database_or_password_is_unavailable_too(postgres, database: str) -> None:
     password = "swordfish-7" if database == "postgres" else urlsplit(postgres.dsn).password
     url = urlsplit(postgres.dsn)
     dsn = url._replace(netloc=f"{url.username}:{password}@{url.hostname}:{url.port}", path=f"/{database}").geturl()
-    with serving_on(dsn) as graph:
+    with serving(dsn) as graph:
         reply = graph.ask(JOBS)
         health = graph.http.get("/health")
     assert reply.codes == [UNAVAILABLE]

@@ -6,7 +6,6 @@ import asyncio
 import json
 import socket
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -15,6 +14,8 @@ from urllib.parse import urlsplit
 
 import asyncpg
 import uvicorn
+from direct import fetch
+from serving import eventually
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
@@ -46,15 +47,7 @@ class LiveServer:
 
     def sql(self, statement: str, *arguments: Any) -> list[asyncpg.Record]:
         """Rows straight from the database."""
-
-        async def run() -> list[asyncpg.Record]:
-            connection = await asyncpg.connect(self.dsn, timeout=10)
-            try:
-                return await connection.fetch(statement, *arguments, timeout=30)
-            finally:
-                await connection.close(timeout=5)
-
-        return asyncio.run(run())
+        return fetch(self.dsn, statement, *arguments)
 
     @contextmanager
     def locked(self, table: str) -> Iterator[None]:
@@ -113,11 +106,8 @@ def serving_live(dsn: str, **settings: Any) -> Iterator[LiveServer]:
 
 
 def wait_until(holds: Callable[[], bool], seconds: float = PATIENCE) -> None:
-    """Wait for something to become true."""
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline, "it did not become true in time"
-        time.sleep(0.01)
+    """Wait for something to become true, with the patience of this folder."""
+    eventually(holds, seconds)
 
 
 class Client:

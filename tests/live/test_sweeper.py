@@ -28,11 +28,6 @@ SELECT 'robot', now() - make_interval(days => $1, secs => n), 'idle' FROM genera
 
 
 @pytest.fixture
-async def connection(connect: Connect) -> asyncpg.Connection:
-    return await connect()
-
-
-@pytest.fixture
 def sweeper(database: Database) -> Sweeper:
     return Sweeper(database, Settings(offline_after_seconds=60, ledger_days=7, ledger_events=100))
 

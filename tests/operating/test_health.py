@@ -1,8 +1,7 @@
 """What the paths of health tell."""
 
 import pytest
-from live_clock import eventually
-from serving import Graph
+from serving import Graph, eventually, serving
 
 
 def test_a_healthy_service_tells_the_state_and_age_of_all_it_needs(graph: Graph) -> None:
@@ -22,9 +21,9 @@ def test_a_healthy_service_tells_the_state_and_age_of_all_it_needs(graph: Graph)
 
 
 @pytest.mark.slow
-def test_a_service_without_its_database_lives_but_is_not_ready(serving_on) -> None:
+def test_a_service_without_its_database_lives_but_is_not_ready() -> None:
     secret = "swordfish-7"
-    with serving_on(f"postgresql://me:{secret}@127.0.0.1:1/rpa", connect_timeout_seconds=1) as graph:
+    with serving(f"postgresql://me:{secret}@127.0.0.1:1/rpa", connect_timeout_seconds=1) as graph:
         assert graph.http.get("/health/live").json() == {"status": "ok"}
         answer = graph.http.get("/health/ready")
     assert (answer.status_code, answer.json()["status"]) == (503, "unavailable")

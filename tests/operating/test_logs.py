@@ -8,8 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from live_clock import eventually
-from serving import Graph
+from serving import Graph, eventually
 from websockets.sync.client import connect
 
 from graph.logs import JsonLines, TextLines

@@ -5,12 +5,9 @@ from pathlib import Path
 
 import pytest
 from exposition import complaints, families, value
-from live_clock import eventually
-from serving import Graph
+from serving import Graph, eventually, serving
 
 from graph.metrics import Names
-
-FLEET = Path(__file__).parents[1] / "graph" / "fleet.sql"
 
 
 def page(graph: Graph) -> str:
@@ -83,8 +80,8 @@ def test_jobs_are_counted_as_they_end_with_their_times(graph: Graph) -> None:
     assert value(said, "casare_job_queue_wait_seconds_sum") == 150
 
 
-def test_a_fleet_that_cannot_be_read_is_left_out_not_zero(serving_on) -> None:
-    with serving_on("postgresql://me@127.0.0.1:1/rpa", connect_timeout_seconds=1) as graph:
+def test_a_fleet_that_cannot_be_read_is_left_out_not_zero() -> None:
+    with serving("postgresql://me@127.0.0.1:1/rpa", connect_timeout_seconds=1) as graph:
         said = page(graph)
     assert value(said, "casare_fleet_readable") == 0
     assert "casare_robots" not in families(said)

@@ -8,8 +8,9 @@ from pathlib import Path
 import httpx
 import psutil
 import pytest
+from command_line import Server, standalone
 from exposition import complaints, value
-from test_server_process import Server, eventually, serving
+from serving import eventually
 
 pytestmark = pytest.mark.slow
 
@@ -40,7 +41,7 @@ def metrics_directory(worker: psutil.Process) -> Path:
 
 
 def test_what_all_workers_did_is_one_page_that_a_dead_worker_leaves_whole(data_dir: Path) -> None:
-    with serving(data_dir, "--workers", "2") as server:
+    with standalone(data_dir, "--workers", "2") as server:
         first, second = workers(server)
         directory = metrics_directory(first)
         assert directory == metrics_directory(second)
@@ -51,8 +52,10 @@ def test_what_all_workers_did_is_one_page_that_a_dead_worker_leaves_whole(data_d
         assert complaints(page(server)) == []
         assert value(page(server), "casare_doorbell_connected") == 1
         first.kill()
-        eventually(lambda: len(workers(server)) == 2 and first.pid not in {child.pid for child in workers(server)})
-        eventually(lambda: value(page(server), "casare_doorbell_connected") == 1)
+        eventually(
+            lambda: len(workers(server)) == 2 and first.pid not in {child.pid for child in workers(server)}, seconds=60
+        )
+        eventually(lambda: value(page(server), "casare_doorbell_connected") == 1, seconds=60)
         assert not list(directory.glob(f"gauge_live*_{first.pid}.db"))
         ask(server, 5)
         assert asked(server) == 45
@@ -76,16 +79,16 @@ def test_a_job_that_ends_is_counted_once_by_all_workers(data_dir: Path) -> None:
         )
         assert answer.json()["data"]["reportJob"]["refusal"] is None, answer.text
 
-    with serving(data_dir, "--workers", "2") as server:
+    with standalone(data_dir, "--workers", "2") as server:
         reported(server)
-        eventually(lambda: value(page(server), "casare_jobs_finished_total"))
+        eventually(lambda: value(page(server), "casare_jobs_finished_total"), seconds=60)
         for _ in range(10):
             assert value(page(server), "casare_jobs_finished_total", outcome="completed") == 1
             assert value(page(server), "casare_job_duration_seconds_sum") == 60
 
 
 def test_what_a_server_logs_is_json_where_nobody_watches(data_dir: Path) -> None:
-    with serving(data_dir, "--workers", "2") as server:
+    with standalone(data_dir, "--workers", "2") as server:
         ask(server, 3)
         httpx.get(f"{server.url}/graphql?query=%7Bswordfish%7D", timeout=10)
         assert server.stop(signal.SIGTERM) == 0
@@ -100,18 +103,18 @@ def test_what_a_server_logs_is_json_where_nobody_watches(data_dir: Path) -> None
 
 @pytest.mark.parametrize("count", ["1", "2"])
 def test_a_server_whose_terminal_is_gone_ends(data_dir: Path, count: str) -> None:
-    with serving(data_dir, "--workers", count) as server:
+    with standalone(data_dir, "--workers", count) as server:
         family = server.family()
         assert server.stop(signal.SIGHUP) == 0
         assert psutil.wait_procs(family, timeout=5)[1] == []
 
 
 def test_a_server_takes_the_database_over_from_one_that_ends(data_dir: Path) -> None:
-    with serving(data_dir) as first, serving(data_dir) as second:
+    with standalone(data_dir) as first, standalone(data_dir) as second:
         assert "takes it over when that one ends" in second.output.read_text()
         assert first.stop(signal.SIGTERM) == 0
-        eventually(lambda: "took over the embedded Postgres" in second.output.read_text())
-        eventually(lambda: httpx.get(f"{second.url}/health", timeout=10).status_code == 200)
+        eventually(lambda: "took over the embedded Postgres" in second.output.read_text(), seconds=60)
+        eventually(lambda: httpx.get(f"{second.url}/health", timeout=10).status_code == 200, seconds=60)
         assert second.total_jobs() == 0
         family = second.family()
         assert any(member.name().startswith("postgres") for member in family)

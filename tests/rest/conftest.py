@@ -1,36 +1,15 @@
 """Servers for the tests of the REST paths."""
 
-import asyncio
 from collections.abc import Iterator
-from pathlib import Path
 
-import asyncpg
 import pytest
 from serving import Graph, eventually, serving
-
-FLEET = Path(__file__).parents[1] / "graph" / "fleet.sql"
 
 
 @pytest.fixture
 def bare(dsn: str) -> Iterator[Graph]:
     """A server over nothing, which lets robots be silent for years."""
     with serving(dsn, offline_after_seconds=1e9) as graph:
-        yield graph
-
-
-@pytest.fixture
-def small_fleet(dsn: str) -> Iterator[Graph]:
-    """A server over the three robots and six jobs of fleet.sql."""
-
-    async def fill() -> None:
-        connection = await asyncpg.connect(dsn, timeout=10)
-        try:
-            await connection.execute(FLEET.read_text())
-        finally:
-            await connection.close(timeout=5)
-
-    asyncio.run(fill())
-    with serving(dsn) as graph:
         yield graph
 
 

@@ -10,15 +10,15 @@ def events(graph: Graph, arguments: str, fields: str = "eventId type kind status
     return graph.ask(f"{{ activity({arguments}) {{ nodes {{ {fields} }} }} }}").data["activity"]["nodes"]
 
 
-def test_activity_is_all_that_the_ledger_holds_newest_first(small_fleet: Graph) -> None:
-    told = small_fleet.ask(f"{{ {ALL} }}").data["activity"]
-    ledger = small_fleet.sql("SELECT seq::text FROM monitor.events ORDER BY at DESC, seq DESC")
+def test_activity_is_all_that_the_ledger_holds_newest_first(standing_fleet: Graph) -> None:
+    told = standing_fleet.ask(f"{{ {ALL} }}").data["activity"]
+    ledger = standing_fleet.sql("SELECT seq::text FROM monitor.events ORDER BY at DESC, seq DESC")
     assert [event["eventId"] for event in told["nodes"]] == [row["seq"] for row in ledger]
     assert told["totalCount"] == len(ledger)
 
 
-def test_activity_is_read_page_by_page(small_fleet: Graph) -> None:
-    whole = [event["eventId"] for event in events(small_fleet, "first: 100")]
+def test_activity_is_read_page_by_page(standing_fleet: Graph) -> None:
+    whole = [event["eventId"] for event in events(standing_fleet, "first: 100")]
     found, after = [], None
     question = """
         query ($after: String) {
@@ -26,7 +26,7 @@ def test_activity_is_read_page_by_page(small_fleet: Graph) -> None:
         }
     """
     while True:
-        page = small_fleet.ask(question, after=after).data["activity"]
+        page = standing_fleet.ask(question, after=after).data["activity"]
         found += [event["eventId"] for event in page["nodes"]]
         if not page["pageInfo"]["hasNextPage"]:
             break
@@ -34,9 +34,9 @@ def test_activity_is_read_page_by_page(small_fleet: Graph) -> None:
     assert found == whole
 
 
-def test_activity_of_one_kind(small_fleet: Graph) -> None:
-    assert {event["kind"] for event in events(small_fleet, "kinds: [NODE]")} == {"NODE"}
-    assert events(small_fleet, "kinds: []") == []
+def test_activity_of_one_kind(standing_fleet: Graph) -> None:
+    assert {event["kind"] for event in events(standing_fleet, "kinds: [NODE]")} == {"NODE"}
+    assert events(standing_fleet, "kinds: []") == []
 
 
 @pytest.mark.parametrize(
@@ -65,16 +65,16 @@ def test_a_robot_that_comes_back_is_online_again(small_fleet: Graph) -> None:
     ]
 
 
-def test_activity_says_what_happened_in_a_line(small_fleet: Graph) -> None:
-    told = events(small_fleet, "types: [JOB_FAILED, JOB_COMPLETED]", "title details")
+def test_activity_says_what_happened_in_a_line(standing_fleet: Graph) -> None:
+    told = events(standing_fleet, "types: [JOB_FAILED, JOB_COMPLETED]", "title details")
     assert told == [
         {"title": "Job failed: Invoice intake", "details": "Failed on robot r-busy: InvoiceFormatError"},
         {"title": "Job completed: Invoice intake", "details": "Executed by robot r-busy in 4000 ms"},
     ]
 
 
-def test_activity_takes_one_statement_for_each_distinct_field_path(small_fleet: Graph) -> None:
-    reply = small_fleet.ask(
+def test_activity_takes_one_statement_for_each_distinct_field_path(standing_fleet: Graph) -> None:
+    reply = standing_fleet.ask(
         "{ activity(first: 100) { totalCount nodes { title details job { status } robot { status } } } }"
     )
     assert len(reply.data["activity"]["nodes"]) > 5

@@ -132,8 +132,8 @@ def test_robots_are_told_as_in_the_documents(bare: Graph) -> None:
     }
 
 
-def test_jobs_are_told_in_the_documents_words_with_utc_times(small_fleet: Graph) -> None:
-    told = small_fleet.http.get("/api/v1/metrics/jobs").json()
+def test_jobs_are_told_in_the_documents_words_with_utc_times(standing_fleet: Graph) -> None:
+    told = standing_fleet.http.get("/api/v1/metrics/jobs").json()
     assert {job["status"] for job in told} == {"pending", "claimed", "completed", "failed", "cancelled"}
     assert all(job["created_at"].endswith("Z") for job in told)
     assert list(told[0]) == [
@@ -148,8 +148,8 @@ def test_jobs_are_told_in_the_documents_words_with_utc_times(small_fleet: Graph)
     ]
 
 
-def test_a_job_is_told_with_its_steps(small_fleet: Graph) -> None:
-    told = small_fleet.http.get("/api/v1/metrics/jobs/j-bad").json()
+def test_a_job_is_told_with_its_steps(standing_fleet: Graph) -> None:
+    told = standing_fleet.http.get("/api/v1/metrics/jobs/j-bad").json()
     steps = told.pop("node_executions")
     assert {name: told[name] for name in ("status", "error_type", "error_message", "retry_count", "duration_ms")} == {
         "status": "failed",

@@ -19,10 +19,10 @@ PATHS = ["fleet", "robots", "robots/r-busy", "jobs", "jobs/j-bad", "jobs/j-run",
 
 
 @pytest.fixture
-def pages(small_fleet: Graph) -> Graph:
+def pages(standing_fleet: Graph) -> Graph:
     """A server with its pages built."""
     build.build()
-    return small_fleet
+    return standing_fleet
 
 
 def faults(operation: dict[str, Any], body: Any) -> list[str]:
@@ -53,8 +53,8 @@ def test_an_example_is_an_answer_as_declared(path: str) -> None:
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_an_answer_has_the_declared_shape(small_fleet: Graph, path: str) -> None:
-    body = small_fleet.http.get(f"{ROOT}/metrics/{path}").json()
+def test_an_answer_has_the_declared_shape(standing_fleet: Graph, path: str) -> None:
+    body = standing_fleet.http.get(f"{ROOT}/metrics/{path}").json()
     assert body
     assert faults(operation_of(path), body) == []
 
@@ -97,7 +97,7 @@ def test_redocs_image_from_elsewhere_is_gone(pages: Graph) -> None:
     assert "logo-mini.svg" not in text
 
 
-def test_the_document_names_the_root_it_is_served_under(small_fleet: Graph) -> None:
-    told = small_fleet.http.get("/openapi.json").json()
+def test_the_document_names_the_root_it_is_served_under(standing_fleet: Graph) -> None:
+    told = standing_fleet.http.get("/openapi.json").json()
     assert told["openapi"].startswith("3.1")
     assert told["servers"] == [{"url": "/"}]

@@ -65,30 +65,30 @@ def test_all_robots_are_listed_unless_a_status_is_named(seeded_rest: Graph) -> N
     assert len(robots) == sum(map(len, by_status)) == 100
 
 
-def test_running_is_another_word_for_claimed(small_fleet: Graph) -> None:
-    assert ids(get(small_fleet, "jobs?status=running")) == ids(get(small_fleet, "jobs?status=claimed")) != []
+def test_running_is_another_word_for_claimed(standing_fleet: Graph) -> None:
+    assert ids(get(standing_fleet, "jobs?status=running")) == ids(get(standing_fleet, "jobs?status=claimed")) != []
 
 
 @pytest.mark.parametrize("empty", ["jobs?status=&workflow_id=&robot_id=&after=", "robots?status=", "activity?since="])
-def test_an_empty_filter_is_none(small_fleet: Graph, empty: str) -> None:
-    assert get(small_fleet, empty).json() == get(small_fleet, empty.partition("?")[0]).json()
+def test_an_empty_filter_is_none(standing_fleet: Graph, empty: str) -> None:
+    assert get(standing_fleet, empty).json() == get(standing_fleet, empty.partition("?")[0]).json()
 
 
-def test_a_parameter_that_is_not_known_does_not_matter(small_fleet: Graph) -> None:
-    assert get(small_fleet, "jobs?_=1732223").json() == get(small_fleet, "jobs").json()
+def test_a_parameter_that_is_not_known_does_not_matter(standing_fleet: Graph) -> None:
+    assert get(standing_fleet, "jobs?_=1732223").json() == get(standing_fleet, "jobs").json()
 
 
-def test_activity_is_told_since_it_happened_and_newest_first(small_fleet: Graph) -> None:
-    events = get(small_fleet, "activity").json()["events"]
+def test_activity_is_told_since_it_happened_and_newest_first(standing_fleet: Graph) -> None:
+    events = get(standing_fleet, "activity").json()["events"]
     times = [event["timestamp"] for event in events]
     assert times == sorted(times, reverse=True)
-    since = get(small_fleet, f"activity?since={times[1]}").json()
+    since = get(standing_fleet, f"activity?since={times[1]}").json()
     assert since == {"events": events[:2], "total": 2}
-    assert get(small_fleet, f"activity?since={times[1].removesuffix('Z')}").json() == since
+    assert get(standing_fleet, f"activity?since={times[1].removesuffix('Z')}").json() == since
 
 
-def test_no_schedule_is_known(small_fleet: Graph) -> None:
-    assert get(small_fleet, "activity?event_type=schedule_triggered").json() == {"events": [], "total": 0}
+def test_no_schedule_is_known(standing_fleet: Graph) -> None:
+    assert get(standing_fleet, "activity?event_type=schedule_triggered").json() == {"events": [], "total": 0}
 
 
 @pytest.mark.parametrize(
@@ -153,8 +153,8 @@ def test_whatever_is_no_cursor_is_refused(seeded_rest: Graph, after: str) -> Non
         "x%0A",
     ],
 )
-def test_what_is_unknown_is_not_found(small_fleet: Graph, path: str) -> None:
-    answer = get(small_fleet, path)
+def test_what_is_unknown_is_not_found(standing_fleet: Graph, path: str) -> None:
+    answer = get(standing_fleet, path)
     assert answer.status_code == 404
     assert problem(answer)["code"] == "NOT_FOUND"
 
@@ -165,23 +165,23 @@ def test_an_id_may_hold_whatever_a_source_put_into_it(small_fleet: Graph) -> Non
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"])
-def test_nothing_can_be_changed(small_fleet: Graph, method: str) -> None:
-    answer = small_fleet.http.request(method, f"{ROOT}/fleet")
+def test_nothing_can_be_changed(standing_fleet: Graph, method: str) -> None:
+    answer = standing_fleet.http.request(method, f"{ROOT}/fleet")
     assert answer.status_code == 405
     assert answer.headers["allow"] == "GET, HEAD"
     assert problem(answer)["code"] == "METHOD_NOT_ALLOWED"
 
 
 @pytest.mark.parametrize("path", ["jobs/j-bad", "jobs?limit=2", "robots", "jobs?count=true"])
-def test_an_answer_that_is_known_is_not_sent_again(small_fleet: Graph, path: str) -> None:
-    first = get(small_fleet, path)
+def test_an_answer_that_is_known_is_not_sent_again(standing_fleet: Graph, path: str) -> None:
+    first = get(standing_fleet, path)
     tag = first.headers["etag"]
     for known in (tag, f'W/{tag}, "other"', "*"):
-        again = get(small_fleet, path, **{"if-none-match": known})
+        again = get(standing_fleet, path, **{"if-none-match": known})
         assert again.status_code == 304
         assert again.content == b""
         assert again.headers["etag"] == tag
-    assert get(small_fleet, path, **{"if-none-match": '"other"'}).content == first.content
+    assert get(standing_fleet, path, **{"if-none-match": '"other"'}).content == first.content
 
 
 def test_an_answer_that_has_changed_has_another_tag(small_fleet: Graph) -> None:
@@ -190,17 +190,17 @@ def test_an_answer_that_has_changed_has_another_tag(small_fleet: Graph) -> None:
     assert get(small_fleet, "jobs?limit=2", **{"if-none-match": tag}).status_code == 200
 
 
-def test_a_head_is_an_answer_without_its_body(small_fleet: Graph) -> None:
-    answer, head = get(small_fleet, "jobs"), small_fleet.http.head(f"{ROOT}/jobs")
+def test_a_head_is_an_answer_without_its_body(standing_fleet: Graph) -> None:
+    answer, head = get(standing_fleet, "jobs"), standing_fleet.http.head(f"{ROOT}/jobs")
     assert head.status_code == 200
     assert head.content == b""
     assert head.headers["etag"] == answer.headers["etag"]
     assert head.headers["content-length"] == answer.headers["content-length"]
 
 
-def test_the_id_of_a_request_is_the_callers(small_fleet: Graph) -> None:
-    assert get(small_fleet, "fleet", **{"x-request-id": "mine-1"}).headers["x-request-id"] == "mine-1"
-    assert problem(get(small_fleet, "x", **{"x-request-id": "mine-2"}))["correlation_id"] == "mine-2"
+def test_the_id_of_a_request_is_the_callers(standing_fleet: Graph) -> None:
+    assert get(standing_fleet, "fleet", **{"x-request-id": "mine-1"}).headers["x-request-id"] == "mine-1"
+    assert problem(get(standing_fleet, "x", **{"x-request-id": "mine-2"}))["correlation_id"] == "mine-2"
 
 
 def test_a_database_that_is_away_is_told_with_when_to_come_back() -> None:

@@ -77,10 +77,10 @@ def test_a_path_answers_what_the_graph_answers(seeded_rest: Graph, path: str, qu
         ("activity?event_type=job_failed", "types: [JOB_FAILED]"),
     ],
 )
-def test_activity_is_what_the_graph_tells(small_fleet: Graph, path: str, arguments: str) -> None:
+def test_activity_is_what_the_graph_tells(standing_fleet: Graph, path: str, arguments: str) -> None:
     question = f"{{ activity({arguments}) {{ totalCount nodes {{ id: eventId {FEED} }} }} }}"
-    expected = as_rest(small_fleet.ask(question).data["activity"])
-    told = small_fleet.http.get(f"/api/v1/metrics/{path}").json()
+    expected = as_rest(standing_fleet.ask(question).data["activity"])
+    told = standing_fleet.http.get(f"/api/v1/metrics/{path}").json()
     assert told["events"]
     assert told == {"events": expected["nodes"], "total": expected["total_count"]}
 

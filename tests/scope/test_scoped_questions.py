@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
@@ -20,7 +20,6 @@ from serving import Graph, serving
 from sighted import SETTINGS, bearing
 
 from datasources import scope
-from datasources.embedded import EmbeddedPostgres
 from graph.resources import RESOURCES
 
 pytestmark = pytest.mark.slow
@@ -97,24 +96,16 @@ def _still(found: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def twins(postgres: EmbeddedPostgres, template: str) -> Iterator[Twins]:
-    names = ("whole_fleet", "part_of_it")
-    dsns = [urlsplit(postgres.dsn)._replace(path=f"/{name}").geturl() for name in names]
-    asyncio.run(_run(postgres.dsn, *(f"CREATE DATABASE {name} TEMPLATE {template}" for name in names)))
-    with serving(dsns[0], **SETTINGS) as whole, serving(dsns[1], **SETTINGS) as part:
+def twins(migrated: Callable[[], AbstractContextManager[str]]) -> Iterator[Twins]:
+    with (
+        migrated() as one,
+        migrated() as other,
+        serving(one, **SETTINGS) as whole,
+        serving(other, **SETTINGS) as part,
+    ):
         twins = Twins(whole, part)
         yield twins
         twins.close()
-    asyncio.run(_run(postgres.dsn, *(f"DROP DATABASE {name} WITH (FORCE)" for name in names)))
-
-
-async def _run(dsn: str, *statements: str) -> None:
-    connection = await asyncpg.connect(dsn, timeout=10)
-    try:
-        for statement in statements:
-            await connection.execute(statement, timeout=30)
-    finally:
-        await connection.close(timeout=5)
 
 
 @pytest.mark.parametrize("field", FIELDS)

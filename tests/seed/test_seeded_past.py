@@ -26,13 +26,10 @@ async def test_most_jobs_completed_some_failed_and_a_few_were_cancelled(
     assert 0 < share["pending"] < 1
 
 
-async def test_each_busy_robot_has_exactly_one_claimed_job_and_says_so(
-    sow: Seed, connection: asyncpg.Connection
-) -> None:
-    await sow()
-    assert await connection.fetchval("SELECT count(*) FROM monitor.robots WHERE status = 'busy'") > 0
+async def test_each_busy_robot_has_exactly_one_claimed_job_and_says_so(past: asyncpg.Connection) -> None:
+    assert await past.fetchval("SELECT count(*) FROM monitor.robots WHERE status = 'busy'") > 0
     await none_of(
-        connection,
+        past,
         """SELECT r.robot_id, j.job_id
            FROM (SELECT * FROM monitor.robots WHERE status = 'busy' OR reported_job_id IS NOT NULL) r
            FULL JOIN (SELECT * FROM monitor.jobs WHERE status = 'claimed') j USING (robot_id)
@@ -41,10 +38,9 @@ async def test_each_busy_robot_has_exactly_one_claimed_job_and_says_so(
     )
 
 
-async def test_a_jobs_columns_agree_with_its_status(sow: Seed, connection: asyncpg.Connection) -> None:
-    await sow()
+async def test_a_jobs_columns_agree_with_its_status(past: asyncpg.Connection) -> None:
     await none_of(
-        connection,
+        past,
         """SELECT * FROM monitor.jobs WHERE NOT (CASE status
              WHEN 'pending' THEN robot_id IS NULL AND claimed_at IS NULL AND completed_at IS NULL
              WHEN 'claimed' THEN robot_id IS NOT NULL AND claimed_at IS NOT NULL AND completed_at IS NULL
@@ -57,25 +53,19 @@ async def test_a_jobs_columns_agree_with_its_status(sow: Seed, connection: async
     )
 
 
-async def test_time_runs_forward_and_nothing_happens_in_the_future(
-    sow: Seed, connection: asyncpg.Connection, now: datetime
-) -> None:
-    await sow()
-    assert await connection.fetchval("SELECT min(created_at) FROM monitor.jobs") >= now - timedelta(days=30)
+async def test_time_runs_forward_and_nothing_happens_in_the_future(past: asyncpg.Connection, now: datetime) -> None:
+    assert await past.fetchval("SELECT min(created_at) FROM monitor.jobs") >= now - timedelta(days=30)
     await none_of(
-        connection,
+        past,
         f"""SELECT * FROM monitor.jobs
             WHERE claimed_at < created_at OR completed_at < coalesce(claimed_at, created_at)
                OR greatest(created_at, claimed_at, completed_at) > '{now.isoformat()}'""",
     )
 
 
-async def test_the_newest_jobs_have_twenty_steps_within_their_time(
-    sow: Seed, connection: asyncpg.Connection, now: datetime
-) -> None:
-    await sow()
+async def test_the_newest_jobs_have_twenty_steps_within_their_time(past: asyncpg.Connection, now: datetime) -> None:
     await none_of(
-        connection,
+        past,
         """SELECT j.job_id, count(n.*)
            FROM (SELECT * FROM monitor.jobs ORDER BY created_at DESC LIMIT 1000) j
            LEFT JOIN monitor.node_executions n USING (job_id)
@@ -83,17 +73,16 @@ async def test_the_newest_jobs_have_twenty_steps_within_their_time(
            GROUP BY 1 HAVING count(n.*) <> 20 OR max(n.position) <> 19""",
     )
     await none_of(
-        connection,
+        past,
         f"""SELECT * FROM monitor.node_executions n JOIN monitor.jobs j USING (job_id)
             WHERE n.started_at < j.claimed_at OR n.completed_at < n.started_at
                OR coalesce(n.completed_at, n.started_at) > coalesce(j.completed_at, '{now.isoformat()}')""",
     )
 
 
-async def test_a_job_ends_as_its_last_step_does(sow: Seed, connection: asyncpg.Connection) -> None:
-    await sow()
+async def test_a_job_ends_as_its_last_step_does(past: asyncpg.Connection) -> None:
     await none_of(
-        connection,
+        past,
         """SELECT * FROM monitor.jobs j
            JOIN (SELECT *, row_number() OVER (PARTITION BY job_id ORDER BY position DESC) AS from_end
                  FROM monitor.node_executions) n USING (job_id)
@@ -105,10 +94,9 @@ async def test_a_job_ends_as_its_last_step_does(sow: Seed, connection: asyncpg.C
     )
 
 
-async def test_a_claimed_job_is_at_the_node_that_runs(sow: Seed, connection: asyncpg.Connection) -> None:
-    await sow()
+async def test_a_claimed_job_is_at_the_node_that_runs(past: asyncpg.Connection) -> None:
     await none_of(
-        connection,
+        past,
         """SELECT * FROM monitor.jobs j
            LEFT JOIN monitor.node_executions n ON n.job_id = j.job_id AND n.status = 'running'
            WHERE j.status = 'claimed'
@@ -117,10 +105,9 @@ async def test_a_claimed_job_is_at_the_node_that_runs(sow: Seed, connection: asy
     )
 
 
-async def test_a_robot_is_what_its_newest_heartbeat_said(sow: Seed, connection: asyncpg.Connection) -> None:
-    await sow()
+async def test_a_robot_is_what_its_newest_heartbeat_said(past: asyncpg.Connection) -> None:
     await none_of(
-        connection,
+        past,
         """SELECT * FROM monitor.robots r
            LEFT JOIN (SELECT DISTINCT ON (robot_id) * FROM monitor.heartbeats ORDER BY robot_id, at DESC) h
              USING (robot_id)
@@ -130,19 +117,17 @@ async def test_a_robot_is_what_its_newest_heartbeat_said(sow: Seed, connection: 
     )
 
 
-async def test_only_offline_robots_have_been_silent(sow: Seed, connection: asyncpg.Connection, now: datetime) -> None:
-    await sow()
-    rows = await connection.fetch("SELECT status, last_heartbeat FROM monitor.robots")
+async def test_only_offline_robots_have_been_silent(past: asyncpg.Connection, now: datetime) -> None:
+    rows = await past.fetch("SELECT status, last_heartbeat FROM monitor.robots")
     assert {row["status"] for row in rows} == {"idle", "busy", "offline", "failed"}
     for row in rows:
         assert (row["last_heartbeat"] == now) == (row["status"] != "offline")
         assert row["last_heartbeat"] == now or row["last_heartbeat"] <= now - timedelta(minutes=10)
 
 
-async def test_a_healing_happens_while_its_node_ends(sow: Seed, connection: asyncpg.Connection) -> None:
-    await sow()
+async def test_a_healing_happens_while_its_node_ends(past: asyncpg.Connection) -> None:
     await none_of(
-        connection,
+        past,
         """SELECT * FROM monitor.healing_events h WHERE NOT EXISTS (
              SELECT FROM monitor.node_executions n
              WHERE n.job_id = h.job_id AND n.node_id = h.node_id AND n.completed_at = h.at

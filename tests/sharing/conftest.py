@@ -1,8 +1,7 @@
 """Servers and snapshots for the tests of shared answers."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
-from typing import Any
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 from repeating import ready
@@ -32,9 +31,3 @@ def graph(dsn: str) -> Iterator[Graph]:
     with serving(dsn) as graph:
         ready(graph)
         yield graph
-
-
-@pytest.fixture
-def serve(dsn: str) -> Callable[..., Any]:
-    """Start a server on the test's database with settings of the test's choice."""
-    return lambda **settings: serving(dsn, **settings)

@@ -1,11 +1,9 @@
 """Questions asked again and again."""
 
 import re
-import time
-from collections.abc import Callable
 from typing import Any
 
-from serving import Graph
+from serving import Graph, eventually
 
 JOBS = "{ jobs(first: 100, orderBy: CREATED_AT_ASC) { totalCount nodes { jobId status progressPercent } } }"
 
@@ -13,14 +11,6 @@ JOBS = "{ jobs(first: 100, orderBy: CREATED_AT_ASC) { totalCount nodes { jobId s
 def ready(graph: Graph, **headers: str) -> None:
     """Wait until a server hears of snapshots."""
     eventually(lambda: not statements(graph, "{ workflows { totalCount } }", **headers))
-
-
-def eventually(holds: Callable[[], object]) -> None:
-    """Wait until it holds: metrics are taken over once a second."""
-    deadline = time.monotonic() + 20
-    while not holds():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.02)
 
 
 def statements(graph: Graph, query: str, **headers: str) -> int:

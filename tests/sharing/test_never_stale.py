@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from repeating import JOBS, counted, eventually, new_job, ready, statements
-from serving import Graph, serving
+from repeating import JOBS, counted, new_job, ready, statements
+from serving import Graph, eventually, serving
 
 QUESTIONS = [
     JOBS,

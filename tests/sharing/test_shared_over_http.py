@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 import httpx
-from repeating import JOBS, counted, eventually, new_job, ready, statements
-from serving import Graph
+from repeating import JOBS, counted, new_job, ready, statements
+from serving import Graph, eventually
 from sighted import SETTINGS, bearing
 
 MESSAGES = "{ jobs { nodes { jobId environment errorMessage } } }"

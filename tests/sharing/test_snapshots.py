@@ -1,22 +1,11 @@
 """Snapshots: two equal ones say that nothing was committed in between."""
 
 import asyncio
-from collections.abc import AsyncIterator
-
-import asyncpg
-import pytest
 
 from datasources.snapshots import Snapshots
 
 NEW = """INSERT INTO monitor.robots (robot_id, hostname, last_heartbeat)
     VALUES ($1, 'h', now() - make_interval(secs => $2))"""
-
-
-@pytest.fixture
-async def connection(dsn: str) -> AsyncIterator[asyncpg.Connection]:
-    connection = await asyncpg.connect(dsn, timeout=10)
-    yield connection
-    await connection.close(timeout=5)
 
 
 async def until(condition) -> None:

@@ -50,14 +50,6 @@ async def dbos(dsn: str) -> Program:
 
 
 @pytest.fixture
-async def connection(dsn: str) -> AsyncIterator[asyncpg.Connection]:
-    """A connection to the test's database."""
-    connection = await asyncpg.connect(dsn, timeout=10, command_timeout=30)
-    yield connection
-    await connection.close(timeout=5)
-
-
-@pytest.fixture
 def known(connection: asyncpg.Connection) -> Known:
     """The rows of a query, as dicts."""
 
