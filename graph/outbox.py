@@ -124,9 +124,9 @@ class Outbox:
 
     def put(self, message: bytes) -> None:
         """Send a message of the protocol itself."""
-        self.offer(b"", message, b"", owner=None)
+        self.offer(b"", message, b"", None)
 
-    def offer(self, head: bytes, payload: bytes, tail: bytes, *, owner: object | None, key: str | None = None) -> None:
+    def offer(self, head: bytes, payload: bytes, tail: bytes, owner: object | None, key: str | None = None) -> None:
         """Send a message, or keep it for later; without room for it this is the end of the connection."""
         if not self._waiting and not self._writing and self._closing is None and self._peer.now(head, payload, tail):
             if owner is not None:
@@ -149,7 +149,7 @@ class Outbox:
         while self._closing is None and not self._fits(message):
             self._room.clear()
             await self._room.wait()
-        self.offer(head, payload, tail, owner=owner)
+        self.offer(head, payload, tail, owner)
 
     def forget(self, owner: object) -> None:
         """Drop what still waits of an operation."""
