@@ -37,6 +37,8 @@ class Sink(Protocol):
 class Subscriber:
     """One sink of a shared stream: away while it catches up, then held back, then live."""
 
+    __slots__ = ("_held", "_live", "_overflown", "ended", "sink", "told")
+
     def __init__(self, sink: Sink) -> None:
         self.sink = sink
         self.ended = asyncio.Event()

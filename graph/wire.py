@@ -50,12 +50,16 @@ class SocketWire(WebSocketsSansIOProtocol):
     # The frame made last: sockets that name an operation alike, as many clients do, are handed the same bytes.
     _made: ClassVar[tuple[bytes, bytes, bytes, bytes]] = b"", b"", b"", b""
     _turns_of: ClassVar[WeakKeyDictionary[AbstractEventLoop, Turns]] = WeakKeyDictionary()
-    _frames: tuple[bytes, ...] = ()
-    _size = 0
-    _linger: TimerHandle | None = None
+    # What is needed to tell a socket something lies together, and not among the forty things that uvicorn knows of it.
+    __slots__ = ("_frames", "_linger", "_reads", "_size", "_to", "_turns")
 
     def connection_made(self, transport: BaseTransport) -> None:
         """Log no frames and no headers, not even for debugging: they hold tokens."""
+        self._frames: tuple[bytes, ...] = ()
+        self._size = 0
+        self._reads = True
+        self._to = cast(Transport, transport)
+        self._linger: TimerHandle | None = None
         self.conn.debug = False
         self._turns = self._turns_of.setdefault(self.loop, Turns())
         super().connection_made(transport)
@@ -69,7 +73,7 @@ class SocketWire(WebSocketsSansIOProtocol):
 
     def now(self, head: bytes, payload: bytes, tail: bytes) -> bool:
         """Write one text frame in the socket's turn; false where the peer is behind with reading, or gone."""
-        if not self.writable.is_set() or self.close_sent or self.transport.is_closing():
+        if not self._reads or self._to.is_closing():
             return False
         made = SocketWire._made
         if payload is not made[1] or head != made[0] or tail != made[2]:
@@ -86,17 +90,27 @@ class SocketWire(WebSocketsSansIOProtocol):
     def write_frames(self) -> None:
         """Write the frames that are kept."""
         frames, self._frames, self._size = self._frames, (), 0
-        if frames and not (self.close_sent or self.transport.is_closing()):
-            self.transport.write(frames[0] if len(frames) == 1 else b"".join(frames))
+        if frames and not (self.close_sent or self._to.is_closing()):
+            self._to.write(frames[0] if len(frames) == 1 else b"".join(frames))
 
     async def send(self, event: Any) -> None:
         """Send what the application has to say behind what it said before."""
         self.write_frames()
         await super().send(event)
 
+    def pause_writing(self) -> None:
+        """The peer does not read."""
+        super().pause_writing()
+        self._reads = False
+
+    def resume_writing(self) -> None:
+        """It has read what there was."""
+        super().resume_writing()
+        self._reads = True
+
     def handle_ping(self) -> None:
         """Answer a ping, but do not pile up answers for a peer that does not read them."""
-        if self.writable.is_set():
+        if self._reads:
             super().handle_ping()
         else:
             self.conn.data_to_send()
