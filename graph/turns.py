@@ -26,7 +26,9 @@ class Turns:
         self._waiting.append(write)
 
     def _pass(self, loop: AbstractEventLoop) -> None:
-        for _ in range(min(_IN_ONE_PASS, len(self._waiting))):
-            self._waiting.popleft()()
-        if self._waiting:
-            loop.call_soon(self._pass, loop)
+        try:
+            for _ in range(min(_IN_ONE_PASS, len(self._waiting))):
+                self._waiting.popleft()()
+        finally:
+            if self._waiting:
+                loop.call_soon(self._pass, loop)

@@ -56,8 +56,7 @@ class SocketWire(WebSocketsSansIOProtocol):
     def connection_made(self, transport: BaseTransport) -> None:
         """Log no frames and no headers, not even for debugging: they hold tokens."""
         self._frames: tuple[bytes, ...] = ()
-        self._size = 0
-        self._reads = True
+        self._size, self._reads = 0, True
         self._to = cast(Transport, transport)
         self._linger: TimerHandle | None = None
         self.conn.debug = False
@@ -68,8 +67,7 @@ class SocketWire(WebSocketsSansIOProtocol):
         """Tell the application of both, in the scope."""
         super().handle_connect(event)
         if self.response.status_code == 101:
-            extensions = cast(dict[str, Any], self.scope["extensions"])
-            extensions["wire"] = {"now": self.now, "abort": self.transport.abort}
+            cast(dict[str, Any], self.scope["extensions"])["wire"] = {"now": self.now, "abort": self.transport.abort}
 
     def now(self, head: bytes, payload: bytes, tail: bytes) -> bool:
         """Write one text frame in the socket's turn; false where the peer is behind with reading, or gone."""
@@ -100,13 +98,13 @@ class SocketWire(WebSocketsSansIOProtocol):
 
     def pause_writing(self) -> None:
         """The peer does not read."""
-        super().pause_writing()
         self._reads = False
+        super().pause_writing()
 
     def resume_writing(self) -> None:
         """It has read what there was."""
-        super().resume_writing()
         self._reads = True
+        super().resume_writing()
 
     def handle_ping(self) -> None:
         """Answer a ping, but do not pile up answers for a peer that does not read them."""
