@@ -129,11 +129,11 @@ class _Sink:
         self._outbox = outbox
         self._translation = translation
 
-    def offer(self, payload: bytes, *, key: str | None, cursor: str | None) -> None:
+    def offer(self, payload: bytes, key: str | None, cursor: str | None) -> None:
         """Send a response, or keep it for later."""
         message = self._translation.of(payload)
         if message is not None:
-            self._outbox.offer(b"", message, b"", owner=self, key=key)
+            self._outbox.offer(b"", message, b"", self, key)
 
     async def send(self, payload: bytes, *, cursor: str | None) -> None:
         """Send a response as soon as there is room."""

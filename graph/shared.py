@@ -27,7 +27,7 @@ _TOGETHER = 4096  # bytes for each subscriber that are handed over together: a s
 class Sink(Protocol):
     """One subscriber's operation on one connection."""
 
-    def offer(self, payload: bytes, *, key: str | None, cursor: str | None) -> None:
+    def offer(self, payload: bytes, key: str | None, cursor: str | None) -> None:
         """Take a response without waiting; with a key, it may replace one with that key that still waits."""
 
     async def send(self, payload: bytes, *, cursor: str | None) -> None:
@@ -36,6 +36,8 @@ class Sink(Protocol):
 
 class Subscriber:
     """One sink of a shared stream: away while it catches up, then held back, then live."""
+
+    __slots__ = ("_held", "_live", "_overflown", "ended", "sink", "told")
 
     def __init__(self, sink: Sink) -> None:
         self.sink = sink
@@ -52,7 +54,7 @@ class Subscriber:
     def offer(self, payload: bytes, key: str | None, cursor: str | None) -> None:
         """Take what the stream delivers."""
         if self._live:
-            self.sink.offer(payload, key=key, cursor=cursor)
+            self.sink.offer(payload, key, cursor)
         elif self._held is not None and len(self._held) < _HELD:
             self._held.append((payload, key, cursor))
         else:

@@ -212,9 +212,9 @@ class _Stream:
         self._outbox = outbox
         self._format = form
 
-    def offer(self, payload: bytes, *, key: str | None, cursor: str | None) -> None:
+    def offer(self, payload: bytes, key: str | None, cursor: str | None) -> None:
         """Send a response, or keep it for later."""
-        self._outbox.offer(self._head(cursor), payload, self._format.after, owner=self, key=key)
+        self._outbox.offer(self._head(cursor), payload, self._format.after, self, key)
 
     async def send(self, payload: bytes, *, cursor: str | None) -> None:
         """Send a response as soon as there is room."""

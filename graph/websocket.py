@@ -239,10 +239,10 @@ class _Operation:
         self._outbox = outbox
         self._silent = False
 
-    def offer(self, payload: bytes, *, key: str | None, cursor: str | None) -> None:
+    def offer(self, payload: bytes, key: str | None, cursor: str | None) -> None:
         """Send a response, or keep it for later."""
         if not self._silent:
-            self._outbox.offer(self._head, payload, b"}", owner=self, key=key)
+            self._outbox.offer(self._head, payload, b"}", self, key)
 
     async def send(self, payload: bytes, *, cursor: str | None) -> None:
         """Send a response as soon as there is room."""

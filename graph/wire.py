@@ -18,7 +18,11 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.http11 import Request
 
-_MOST_AT_ONCE = 1 << 16  # bytes for one socket in one pass of the event loop; what comes then waits in its outbox
+from graph.turns import Turns
+
+_MOST_KEPT = (
+    1 << 16
+)  # bytes of frames that a socket keeps until its turn to be written to; beyond that they are written
 _LINGER = 10.0  # seconds to read what is left once the conversation is over
 _PARTING = 2.0  # the same when the server stops
 
@@ -40,71 +44,71 @@ SERVED_BY: Mapping[str, Any] = {
 Now = Callable[[bytes, bytes, bytes], bool]
 
 
-class _Pass:
-    """The sockets that were told something in this pass of the event loop."""
-
-    def __init__(self) -> None:
-        self._wires: list[SocketWire] = []
-
-    def add(self, wire: SocketWire) -> None:
-        """Have one written to when the pass is over."""
-        if not self._wires:
-            wire.loop.call_soon(self._write)
-        self._wires.append(wire)
-
-    def _write(self) -> None:
-        """Write to each what it was told: one system call for a socket, however much that was."""
-        wires, self._wires = self._wires, []
-        for wire in wires:
-            wire.write_frames()
-
-
 class SocketWire(WebSocketsSansIOProtocol):
     """A WebSocket of uvicorn that applications can write ready frames to, and abort."""
 
     # The frame made last: sockets that name an operation alike, as many clients do, are handed the same bytes.
     _made: ClassVar[tuple[bytes, bytes, bytes, bytes]] = b"", b"", b"", b""
-    _passes: ClassVar[WeakKeyDictionary[AbstractEventLoop, _Pass]] = WeakKeyDictionary()
-    _frames: tuple[bytes, ...] = ()
-    _size = 0
-    _linger: TimerHandle | None = None
+    _turns_of: ClassVar[WeakKeyDictionary[AbstractEventLoop, Turns]] = WeakKeyDictionary()
+    # What is needed to tell a socket something lies together, and not among the forty things that uvicorn knows of it.
+    __slots__ = ("_frames", "_linger", "_reads", "_size", "_to", "_turns")
 
     def connection_made(self, transport: BaseTransport) -> None:
         """Log no frames and no headers, not even for debugging: they hold tokens."""
+        self._frames: tuple[bytes, ...] = ()
+        self._size, self._reads = 0, True
+        self._to = cast(Transport, transport)
+        self._linger: TimerHandle | None = None
         self.conn.debug = False
-        self._pass = self._passes.setdefault(self.loop, _Pass())
+        self._turns = self._turns_of.setdefault(self.loop, Turns())
         super().connection_made(transport)
 
     def handle_connect(self, event: Request) -> None:
         """Tell the application of both, in the scope."""
         super().handle_connect(event)
         if self.response.status_code == 101:
-            extensions = cast(dict[str, Any], self.scope["extensions"])
-            extensions["wire"] = {"now": self.now, "abort": self.transport.abort}
+            cast(dict[str, Any], self.scope["extensions"])["wire"] = {"now": self.now, "abort": self.transport.abort}
 
     def now(self, head: bytes, payload: bytes, tail: bytes) -> bool:
-        """Write one text frame in this pass of the event loop; false where the peer is behind with reading, or gone."""
-        if self._size > _MOST_AT_ONCE or not self.writable.is_set() or self.close_sent or self.transport.is_closing():
+        """Write one text frame in the socket's turn; false where the peer is behind with reading, or gone."""
+        if not self._reads or self._to.is_closing():
             return False
         made = SocketWire._made
         if payload is not made[1] or head != made[0] or tail != made[2]:
             frame = b"".join((_text_header(len(head) + len(payload) + len(tail)), head, payload, tail))
             made = SocketWire._made = head, payload, tail, frame
         if not self._frames:
-            self._pass.add(self)
+            self._turns.add(self.loop, self.write_frames)
         self._frames += (made[3],)
         self._size += len(made[3])
+        if self._size > _MOST_KEPT:
+            self.write_frames()
         return True
 
     def write_frames(self) -> None:
-        """Write the frames of this pass."""
+        """Write the frames that are kept."""
         frames, self._frames, self._size = self._frames, (), 0
-        if frames and not (self.close_sent or self.transport.is_closing()):
-            self.transport.write(frames[0] if len(frames) == 1 else b"".join(frames))
+        if frames and not (self.close_sent or self._to.is_closing()):
+            self._to.write(frames[0] if len(frames) == 1 else b"".join(frames))
+
+    async def send(self, event: Any) -> None:
+        """Send what the application has to say behind what it said before."""
+        self.write_frames()
+        await super().send(event)
+
+    def pause_writing(self) -> None:
+        """The peer does not read."""
+        self._reads = False
+        super().pause_writing()
+
+    def resume_writing(self) -> None:
+        """It has read what there was."""
+        self._reads = True
+        super().resume_writing()
 
     def handle_ping(self) -> None:
         """Answer a ping, but do not pile up answers for a peer that does not read them."""
-        if self.writable.is_set():
+        if self._reads:
             super().handle_ping()
         else:
             self.conn.data_to_send()
