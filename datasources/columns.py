@@ -14,7 +14,6 @@ from typing import Any, Generic, TypeVar, cast
 
 Reads = frozenset[str] | None  # the names of columns, or of what is made of them; None stands for all
 
-READS = "reads_"  # begins the parameters that tell a statement of columns
 _KEPT = 200  # sets of columns of one type of rows
 
 
@@ -29,7 +28,7 @@ Row = TypeVar("Row", bound=tuple[Any, ...])
 class Reading(Generic[Row]):
     """Some columns: what to tell the statement, and the row in a record of them."""
 
-    parameters: Mapping[str, bool]
+    columns: frozenset[str]
     row: Callable[[Any], Row]
 
 
@@ -70,8 +69,8 @@ class Columns(Generic[Row]):
         return Reading(_told(read), partial(tuple.__new__, kind))
 
 
-def _told(names: Iterable[str]) -> Mapping[str, bool]:
-    return {f"{READS}{name}": True for name in names}
+def _told(names: Iterable[str]) -> frozenset[str]:
+    return frozenset(f"reads_{name}" for name in names)
 
 
 def _word(words: Mapping[str, object], place: int, row: Any) -> object:

@@ -57,7 +57,7 @@ async def executions_by_job(
     """The first `limit` steps of each job after a position; a job without steps is missing. Raises TooManySteps."""
     reading = _COLUMNS.reading(reads)
     parameters = {"job_ids": list(job_ids), "limit": limit, "after": after, "most": MOST_AT_ONCE + 1}
-    records = await database.fetch(_SQL["executions_by_job"], {**parameters, **reading.parameters})
+    records = await database.fetch(_SQL["executions_by_job"], parameters, reading.columns)
     if len(records) > MOST_AT_ONCE:
         raise TooManySteps
     steps: dict[str, list[NodeExecutionRow]] = {}

@@ -8,8 +8,7 @@ from typing import Any, Self
 
 import asyncpg
 
-from datasources.columns import READS
-from datasources.postgres import Asked, Connection, Database, UpstreamError, UpstreamUnavailable
+from datasources.postgres import Connection, Database, UpstreamError, UpstreamUnavailable
 from datasources.scope import Scope
 from datasources.sql import Query
 
@@ -26,13 +25,17 @@ class FailedDatabase(Database):
         """The same database, as failed, as somebody with this scope sees it."""
         return type(self)(self._database.scoped(scope), self._error)
 
-    async def fetch(self, query: Query, parameters: dict[str, Any] | None = None, **parts: str) -> list[asyncpg.Record]:
-        """The rows of a query, as far as they lie within the scope."""
-        if self._away or (
-            self._error.asked is not None and _rows(self._error.asked) == _rows((query, parameters, parts))
-        ):
+    async def fetch(
+        self,
+        query: Query,
+        parameters: dict[str, Any] | None = None,
+        columns: frozenset[str] = frozenset(),
+        **parts: str,
+    ) -> list[asyncpg.Record]:
+        """The rows of a query, as far as they lie within the scope, with these of the columns that it may have."""
+        if self._away or self._error.asked == (query, parameters, parts):
             raise self._error
-        return await self._database.fetch(query, parameters, **parts)
+        return await self._database.fetch(query, parameters, columns, **parts)
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
@@ -45,9 +48,3 @@ class FailedDatabase(Database):
     @property
     def _away(self) -> bool:
         return isinstance(self._error, UpstreamUnavailable)
-
-
-def _rows(asked: Asked) -> Asked:
-    """What was asked, whichever columns of it."""
-    query, parameters, parts = asked
-    return query, {name: value for name, value in (parameters or {}).items() if not name.startswith(READS)}, parts

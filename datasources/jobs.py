@@ -143,10 +143,10 @@ async def jobs_page(
     """One page of the list of all jobs."""
     ordering: Ordering = order.value
     reading = _COLUMNS.reading(reads, ordering.column)
-    parameters = {**criteria.parameters(), **request.parameters(), **reading.parameters}
     records = await database.fetch(
         _SQL["jobs_page"],
-        {**parameters, "parents": None, "apart": _apart(ordering, database.scope)},
+        {**criteria.parameters(), **request.parameters(), "parents": None, "apart": _apart(ordering, database.scope)},
+        reading.columns,
         **ordering.parts(backward=request.backward),
     )
     return page(list(map(reading.row, records)), request)
@@ -164,10 +164,10 @@ async def jobs_pages(
     """The same page of each parent's own list, in one statement; a parent without jobs is missing."""
     ordering: Ordering = order.value
     reading = _COLUMNS.reading(reads, ordering.column)
-    parameters = {**criteria.parameters(), **request.parameters(), **reading.parameters}
     records = await database.fetch(
         _SQL["jobs_page"],
-        {**parameters, "parents": list(ids), parent.value: True},
+        {**criteria.parameters(), **request.parameters(), "parents": list(ids), parent.value: True},
+        reading.columns,
         **ordering.parts(backward=request.backward),
     )
     rows: dict[str, list[JobRow]] = {}
@@ -195,5 +195,5 @@ async def jobs_counts(
 async def jobs_by_id(database: Database, job_ids: Sequence[str], reads: Reads = None) -> Mapping[str, JobRow]:
     """The jobs with these ids; an unknown id is missing."""
     reading = _COLUMNS.reading(reads)
-    records = await database.fetch(_SQL["jobs_by_id"], {"job_ids": list(job_ids), **reading.parameters})
+    records = await database.fetch(_SQL["jobs_by_id"], {"job_ids": list(job_ids)}, reading.columns)
     return {record[0]: reading.row(record) for record in records}

@@ -27,13 +27,10 @@ from datasources.sql import Query
 Connection = asyncpg.pool.PoolConnectionProxy
 
 
-Asked = tuple[Query, dict[str, Any] | None, dict[str, str]]  # a query, its parameters and its parts
-
-
 class UpstreamError(Exception):
-    """The database did not answer; nothing was changed. It may know what it was asked."""
+    """The database did not answer; nothing was changed. It may know what it was asked, whichever columns of it."""
 
-    asked: Asked | None = None
+    asked: object = None
 
 
 class UpstreamUnavailable(UpstreamError):
@@ -142,11 +139,17 @@ class Database:
             connections, self._connections = self._connections, None
             await connections.close()
 
-    async def fetch(self, query: Query, parameters: dict[str, Any] | None = None, **parts: str) -> list[asyncpg.Record]:
-        """The rows of a query, as far as they lie within the scope."""
+    async def fetch(
+        self,
+        query: Query,
+        parameters: dict[str, Any] | None = None,
+        columns: frozenset[str] = frozenset(),
+        **parts: str,
+    ) -> list[asyncpg.Record]:
+        """The rows of a query, as far as they lie within the scope, with these of the columns that it may have."""
         try:
             async with self.connection() as connection:
-                return await fetch(connection, query, parameters, self.scope, **parts)
+                return await fetch(connection, query, parameters, self.scope, columns, **parts)
         except UpstreamError as error:
             error.asked = query, parameters, parts
             raise
@@ -288,11 +291,12 @@ async def fetch(
     query: Query,
     parameters: dict[str, Any] | None = None,
     scope: Scope = EVERYTHING,
+    columns: frozenset[str] = frozenset(),
     /,
     **parts: str,
 ) -> list[asyncpg.Record]:
     """The rows of a query over a connection at hand, counted in the operation's statement log."""
-    statement, arguments = query.bind(parameters or {}, scope, **parts)
+    statement, arguments = query.bind(parameters or {}, scope, columns, **parts)
     # Looked up before: the proxy of a connection that died on the way has nothing behind it any more.
     on_statement = cast(_KeptConnection, connection).on_statement
     started = time.perf_counter()

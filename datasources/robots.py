@@ -140,10 +140,10 @@ async def robots_page(
     """One page of the list of robots; `offline_after` is the silence, in seconds, that makes one offline."""
     ordering: Ordering = order.value
     reading = _COLUMNS.reading(reads, ordering.column)
-    parameters = {**criteria.parameters(), **request.parameters(), **reading.parameters}
     records = await database.fetch(
         _SQL["robots_page"],
-        {**parameters, "offline_after": offline_after},
+        {**criteria.parameters(), **request.parameters(), "offline_after": offline_after},
+        reading.columns,
         **ordering.parts(backward=request.backward),
     )
     return page(list(map(reading.row, records)), request)
@@ -160,15 +160,15 @@ async def robots_by_id(
 ) -> Mapping[str, RobotRow]:
     """The robots with these ids; an unknown id is missing."""
     reading = _COLUMNS.reading(reads)
-    parameters = {"robot_ids": list(robot_ids), "offline_after": offline_after, **reading.parameters}
-    records = await database.fetch(_SQL["robots_by_id"], parameters)
+    parameters = {"robot_ids": list(robot_ids), "offline_after": offline_after}
+    records = await database.fetch(_SQL["robots_by_id"], parameters, reading.columns)
     return {record[0]: reading.row(record) for record in records}
 
 
 async def robots_all(database: Database, offline_after: float) -> list[RobotRow]:
     """Every robot; `offline_after` is the silence, in seconds, that makes one offline."""
     reading = _COLUMNS.reading(None)
-    records = await database.fetch(_SQL["robots_all"], {"offline_after": offline_after, **reading.parameters})
+    records = await database.fetch(_SQL["robots_all"], {"offline_after": offline_after}, reading.columns)
     return list(map(reading.row, records))
 
 

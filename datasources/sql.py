@@ -7,7 +7,8 @@ every set of filters is a prepared statement of its own. `--? !after` keeps a li
 closed set of its own, never with what came from outside.
 
 For somebody with a scope the tables of ours are read through it, as `scope.py` tells. `--? scope` keeps a line where
-there is one, `--? masked` where the reader may not see what errors said.
+there is one, `--? masked` where the reader may not see what errors said, `--? reads_hostname` where that column is read
+(`columns.py`).
 """
 
 from __future__ import annotations
@@ -39,7 +40,12 @@ class Query:
         self._compiled = lru_cache(_COMPILED)(self._compile)
 
     def bind(
-        self, parameters: Mapping[str, object], scope: Scope = EVERYTHING, /, **parts: str
+        self,
+        parameters: Mapping[str, object],
+        scope: Scope = EVERYTHING,
+        columns: frozenset[str] = frozenset(),
+        /,
+        **parts: str,
     ) -> tuple[str, list[object]]:
         """The statement with `$n` placeholders, and its arguments in that order; None means not given.
 
@@ -47,17 +53,17 @@ class Query:
         """
         if scope is not EVERYTHING:
             parameters = {**parameters, "scope": scope.names, "masked": scope.masked or None}
-        given = frozenset(name for name, value in parameters.items() if value is not None)
-        statement, names = self._compiled(given, tuple(parts.items()), scope.within)
+        given = frozenset([name for name, value in parameters.items() if value is not None])
+        statement, names = self._compiled(given, columns, tuple(parts.items()), scope.within)
         try:
             return statement, [parameters[name] for name in names]
         except KeyError as error:
             raise LookupError(f"the query {self.name} needs the parameter {error.args[0]}") from error
 
     def _compile(
-        self, given: frozenset[str], parts: tuple[tuple[str, str], ...], within: str | None
+        self, given: frozenset[str], columns: frozenset[str], parts: tuple[tuple[str, str], ...], within: str | None
     ) -> tuple[str, tuple[str, ...]]:
-        kept = []
+        given, kept = given | columns, []
         for line in self._text.splitlines():
             option = _OPTION.search(line)
             if option is None:

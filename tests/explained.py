@@ -58,10 +58,10 @@ class ExplainingDatabase(Database):
         super().__init__(*arguments, **options)
         self.plans = []
 
-    async def fetch(self, query, parameters=None, **parts):
-        statement, arguments = query.bind(parameters or {}, self.scope, **parts)
+    async def fetch(self, query, parameters=None, columns=frozenset(), **parts):
+        statement, arguments = query.bind(parameters or {}, self.scope, columns, **parts)
         async with self.connection() as connection:
             explained = await connection.fetchval(f"EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) {statement}", *arguments)
         self.plan = Plan(json.loads(explained)[0]["Plan"])
         self.plans.append(self.plan)
-        return await super().fetch(query, parameters, **parts)
+        return await super().fetch(query, parameters, columns, **parts)

@@ -16,6 +16,8 @@ from graph.types.paging import After, Before, Connection, ConnectionOf, Count, F
 from graph.types.roles import requires
 from graph.viewer import Role
 
+_ANY = JobCriteria()
+
 
 @strawberry.type
 class JobQueries:
@@ -74,7 +76,7 @@ async def jobs_of(
 
 
 def _criteria(filter: JobFilter | None) -> JobCriteria:
-    return JobCriteria() if filter is None else filter.criteria()
+    return _ANY if filter is None else filter.criteria()
 
 
 def _list_name(order: JobOrder) -> str:

@@ -94,13 +94,13 @@ class _Slow(Database):
 
     asked = 0
 
-    async def fetch(self, query: Any, parameters: Any = None, **parts: str) -> Any:
+    async def fetch(self, query: Any, parameters: Any = None, columns: Any = frozenset(), **parts: str) -> Any:
         if query.name == "executions_by_job":
             self.asked += 1
             error = UpstreamTimeout("slow")
             error.asked = query, parameters, parts
             raise error
-        return await super().fetch(query, parameters, **parts)
+        return await super().fetch(query, parameters, columns, **parts)
 
 
 async def test_a_statement_that_took_too_long_is_not_asked_again(seeded_dsn: str) -> None:
