@@ -36,7 +36,7 @@ _STATUSES = {"UNAUTHENTICATED": 401, "FORBIDDEN": 403, "INTROSPECTION_DISABLED":
 _OF_DOCUMENTS = frozenset({"query", "documentId", "extensions"})  # parameters, of which a page for people has none
 _HANG_UP = {"Connection": "close"}  # what remains of a body is not read
 _CONTENT_TYPES = {kind: (b"content-type", f"{kind}; charset=utf-8".encode()) for kind in (_JSON, _GRAPHQL)}
-_VARY = (b"vary", b"Accept, Authorization, X-API-Key")
+_VARY = (b"vary", b"Accept, Authorization, X-API-Key, Origin")  # the last as `Policies` has it: it need not change it
 _NOT_KEPT = (b"cache-control", b"no-store")
 _HEADS_KNOWN = 32  # values of a header whose meaning is remembered
 
@@ -195,7 +195,11 @@ class Shortcut:
 
 def _header(request: HttpRequest, name: bytes) -> str | None:
     """The first header of this name, without the object that `request.headers` makes of them all."""
-    return next((value.decode("latin-1") for key, value in request.scope["headers"] if key == name), None)
+    for key, value in request.scope["headers"]:
+        if key == name:
+            found: str = value.decode("latin-1")
+            return found
+    return None
 
 
 @lru_cache(maxsize=_HEADS_KNOWN)

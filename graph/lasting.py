@@ -46,13 +46,18 @@ FOR_THE_MOMENT = frozenset(
 )
 _LEADING_THERE = frozenset({("Query", "analytics"), ("Robot", "analytics"), ("Workflow", "analytics")})
 
+# What comes from the live fleet in a worker's memory, for everybody who sees the same: of these types every field.
+IN_MEMORY = frozenset({"Fleet", "EnvironmentDepth", "Throughput", "DrainAssumptions", "RobotsNeeded"})
+_LEADING_TO_MEMORY = ("Query", "fleet")
+
 
 class Lasting(IntEnum):
     """How long an answer is true for those who see the same."""
 
     NOT_AT_ALL = 0  # it is for one alone
-    A_MOMENT = 1  # for those who wait together
-    UNTIL_CHANGED = 2  # as long as nothing is committed, and no robot falls silent
+    A_PASS = 1  # for those whom one pass of the event loop answers
+    A_MOMENT = 2  # for those who wait together
+    UNTIL_CHANGED = 3  # as long as nothing is committed, and no robot falls silent
 
 
 Field = tuple[str, str]  # a type and one of its fields
@@ -80,4 +85,6 @@ def _lasting(type_: str, name: str, *, given: bool) -> Lasting:
         return Lasting.UNTIL_CHANGED
     if type_ in FOR_THE_MOMENT or (type_, name) in _LEADING_THERE:
         return Lasting.A_MOMENT
+    if type_ in IN_MEMORY or (type_, name) == _LEADING_TO_MEMORY:
+        return Lasting.A_PASS
     return Lasting.UNTIL_CHANGED if given else Lasting.NOT_AT_ALL

@@ -15,6 +15,7 @@ import time
 from collections import Counter, OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import blake2b
 from ipaddress import IPv6Address, ip_address
 from typing import Final
@@ -162,6 +163,7 @@ def payer(viewer: Viewer) -> str:
     return f"viewer {viewer.name}" if viewer.known else f"address {network(exchange().address)}"
 
 
+@lru_cache(maxsize=1000)  # parsing one costs more than all the rest of paying
 def network(address: str | None) -> str:
     """Whom an address stands for: of IPv6 everybody has a whole /64."""
     try:

@@ -4,6 +4,10 @@ Whoever asks learns the latest snapshot first, of a moment after they came. What
 nothing that was committed before that moment: so nobody is told less than what was true when they asked, whichever
 worker or program wrote it. Without a snapshot everybody works for themselves.
 
+What is read from a worker's memory needs no snapshot, if it is given only to those who came before it was read. The
+event loop runs what is ready in order, and the end of a pass is put there before anything is read for it: whoever runs
+before that end was there even earlier. Work that waits for something outlasts the pass, and is for one alone.
+
 A shared execution belongs to those who wait for it: the first may go, each has their own deadline, and it ends with
 the last of them.
 """
@@ -14,7 +18,7 @@ import asyncio
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -29,11 +33,12 @@ _LONGEST_VARIABLES = 10_000  # bytes; whoever sends more hardly asks what anothe
 _ENTRY = 1000  # bytes that an entry takes beside what was asked and answered
 _YOUNG = 0.5  # the share of an operation's time after which nobody joins any more, so that it has an end
 
+_KINDS = ("executed", "shared", "reused", "passed", "kept", "outdated", "displaced", "alone", "unverified")
+
 Work = Callable[[], Coroutine[Any, Any, Answer]]
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(NamedTuple):
     """What somebody asks, and as what: equal ones have one answer."""
 
     query: str
@@ -74,13 +79,10 @@ class SharedAnswers:
 
     snapshots: Snapshots
     longest: float  # seconds that an operation may take
-    counts: Counter[str] = field(
-        default_factory=lambda: Counter(
-            dict.fromkeys(("executed", "shared", "reused", "kept", "outdated", "displaced", "alone", "unverified"), 0)
-        )
-    )
+    counts: Counter[str] = field(default_factory=lambda: Counter(dict.fromkeys(_KINDS, 0)))
     size: int = 0
     _found: OrderedDict[Asked, _Shared] = field(default_factory=OrderedDict)
+    _pass: dict[Asked, Answer] | None = None
 
     def __len__(self) -> int:
         return len(self._found)
@@ -106,6 +108,25 @@ class SharedAnswers:
         else:
             self.counts["shared"] += 1
         return await self._wait(asked, found)
+
+    async def give_at_once(self, asked: Asked, work: Work) -> Answer:
+        """The answer that was read in this pass of the event loop, else what comes of the work."""
+        if self._pass is None:
+            self._pass = {}
+            asyncio.get_running_loop().call_soon(self._end_pass)
+        answers = self._pass  # which nobody sees any more where the work outlasts it
+        found = answers.get(asked)
+        if found is not None:
+            self.counts["passed"] += 1
+            return found
+        self.counts["executed"] += 1
+        answer = await work()
+        if answer.executed and not answer.errors:
+            answers[asked] = answer
+        return answer
+
+    def _end_pass(self) -> None:
+        self._pass = None
 
     def _begin(self, asked: Asked, snapshot: Snapshot, lasting: Lasting, work: Work, now: float) -> _Shared:
         self.counts["executed"] += 1

@@ -172,11 +172,12 @@ class HttpWire(HttpToolsProtocol):
     _head = 0  # bytes of the request's beginning, as far as it has come
     _unparsed = 0  # bytes that came since it began
     _begun = False  # whether anything of a request has come
+    _beginning = True  # whether what comes before a body is still to come
 
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         """Wait for a request, but not for ever."""
         super().connection_made(transport)
-        self._deadline = self.loop.call_later(_HEAD_DEADLINE, self._time_out)
+        self._be_impatient()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Nobody is left to wait for."""
@@ -189,7 +190,10 @@ class HttpWire(HttpToolsProtocol):
             return
         self._unparsed += len(data)
         super().data_received(data)
-        self._bound_head()
+        if self._beginning:
+            self._be_impatient()
+            if self._unparsed > _LONGEST_HEAD:  # a single header may go on for ever before the parser tells of it
+                self._refuse(HeadRefused(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE))
 
     def on_url(self, url: bytes) -> None:
         """Take a piece of the URL."""
@@ -214,11 +218,6 @@ class HttpWire(HttpToolsProtocol):
     def send_400_response(self, msg: str) -> None:
         """Say what is wrong with a request that cannot be parsed, or with its beginning."""
         self._refuse(self._refused or HeadRefused(HTTPStatus.BAD_REQUEST))
-
-    def _bound_head(self) -> None:
-        """A single header may go on for ever before the parser tells of it."""
-        if self._deadline is not None and self._unparsed > _LONGEST_HEAD:
-            self._refuse(HeadRefused(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE))
 
     def _time_out(self) -> None:
         if self._begun:
@@ -247,7 +246,13 @@ class HttpWire(HttpToolsProtocol):
             self.transport.write_eof()
         self.loop.call_later(_PARTING, self.transport.abort)
 
+    def _be_impatient(self) -> None:
+        """Set a timer: only for what did not come whole, so for hardly any request."""
+        if self._deadline is None:
+            self._deadline = self.loop.call_later(_HEAD_DEADLINE, self._time_out)
+
     def _be_patient(self) -> None:
+        self._beginning = False
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
@@ -255,9 +260,7 @@ class HttpWire(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """Tell the application, in the scope; it sets `endless` where its answer is."""
         super().on_message_begin()
-        self._head, self._unparsed, self._begun = 0, 0, True
-        if self._deadline is None:
-            self._deadline = self.loop.call_later(_HEAD_DEADLINE, self._time_out)
+        self._head, self._unparsed, self._begun, self._beginning = 0, 0, True, True
         cast(dict[str, Any], self.scope)["extensions"] = {"wire": {"abort": self.transport.abort, "endless": False}}
 
     def shutdown(self) -> None:

@@ -10,7 +10,7 @@ from graphql import GraphQLInterfaceType, GraphQLObjectType, parse
 import datasources
 from datasources.settings import Settings
 from graph.judgement import Judge
-from graph.lasting import FOR_THE_MOMENT, UNTIL_CHANGED, Lasting, lasting_fields
+from graph.lasting import FOR_THE_MOMENT, IN_MEMORY, UNTIL_CHANGED, Lasting, lasting_fields
 from graph.schema import build_schema, core
 from graph.types.roles import required_roles
 
@@ -45,7 +45,10 @@ def lasts(query: str) -> Lasting:
         ("{ activity { nodes { title details job { status } } } }", Lasting.UNTIL_CHANGED),
         ("{ analytics { p95DurationMs } }", Lasting.A_MOMENT),
         ("{ robots { nodes { robotId analytics { totalJobs } } } }", Lasting.A_MOMENT),
-        ("{ fleet { totalRobots } }", Lasting.NOT_AT_ALL),
+        ("{ fleet { totalRobots asOf pendingByEnvironment { depth } } }", Lasting.A_PASS),
+        ("{ fleet { totalRobots } jobs { totalCount } analytics { totalJobs } }", Lasting.A_PASS),
+        ("{ fleet { pendingByWorkflow { workflow { name } } } }", Lasting.NOT_AT_ALL),
+        ("{ fleet { totalRobots } viewer { name } }", Lasting.NOT_AT_ALL),
         ("{ jobs { totalCount } viewer { name } }", Lasting.NOT_AT_ALL),
         ("{ jobs { totalCount } ...F } fragment F on Query { ... { viewer { name } } }", Lasting.NOT_AT_ALL),
         ("{ jobs { totalCount } __schema { description } }", Lasting.NOT_AT_ALL),
@@ -60,14 +63,14 @@ def test_an_answer_lasts_as_long_as_its_shortest_field(query: str, expected: Las
 
 def test_every_name_is_one_of_the_schema() -> None:
     assert [named for named in NAMED if named not in FIELDS] == []
-    assert sorted(FOR_THE_MOMENT - {type_ for type_, _ in FIELDS}) == []
+    assert sorted((FOR_THE_MOMENT | IN_MEMORY) - {type_ for type_, _ in FIELDS}) == []
 
 
 def test_what_is_not_named_and_has_a_resolver_lasts_not_at_all() -> None:
     known = lasting_fields(SCHEMA)
     for field, definition in FIELDS.items():
         resolver = definition.extensions["strawberry-definition"].base_resolver
-        if resolver is not None and field not in NAMED and known[field] is not Lasting.A_MOMENT:
+        if resolver is not None and field not in NAMED and known[field] not in {Lasting.A_MOMENT, Lasting.A_PASS}:
             assert known[field] is Lasting.NOT_AT_ALL, field
 
 
@@ -79,6 +82,13 @@ def test_what_lasts_looks_at_no_clock_no_memory_and_nobody(type_: str, name: str
         re.search(r"context\.(now|sight|collector|viewer|pace|cost|correlation_id)|datetime\.now|time\(\)", source)
         is None
     )
+
+
+@pytest.mark.parametrize("field", [field for field in FIELDS if field[0] in IN_MEMORY], ids=".".join)
+def test_what_is_in_memory_looks_at_nobody(field: tuple[str, str]) -> None:
+    resolver = FIELDS[field].extensions["strawberry-definition"].base_resolver
+    source = "" if resolver is None else inspect.getsource(resolver.wrapped_func)
+    assert re.search(r"context\.(sight|viewer|pace|cost|correlation_id)", source) is None
 
 
 @pytest.mark.parametrize("file", sorted(_VIEWERS))
