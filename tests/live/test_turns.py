@@ -47,3 +47,20 @@ async def test_one_that_cannot_be_written_to_holds_up_nobody(failing: int) -> No
         await over.wait()
     assert [type(error) for error in failed] == [ValueError]
     assert len(done) == MANY - 1
+
+
+async def test_a_crowd_is_left_alone_for_a_while_and_told_all_at_once_then() -> None:
+    turns, loop, over = Turns(), asyncio.get_running_loop(), asyncio.Event()
+    begun: list[float] = []
+
+    def begin() -> None:
+        begun.append(loop.time())
+
+    turns.add(loop, begin)
+    for _ in range(MANY):
+        turns.add(loop, lambda: None)
+    turns.add(loop, partial(turns.add, loop, begin))
+    turns.add(loop, partial(turns.add, loop, over.set))
+    async with asyncio.timeout(10):
+        await over.wait()
+    assert begun[1] - begun[0] >= MANY * 20e-6
