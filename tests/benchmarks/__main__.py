@@ -61,10 +61,13 @@ def bench(
     connections: Annotated[int, typer.Option(help="Clients that ask at once.", min=1, max=1000)] = 16,
     jobs: Annotated[int, typer.Option(help="Jobs in the database.", min=1000)] = 100_000,
     sockets: Annotated[int, typer.Option(help="Sockets that are told each event.", min=100, max=5000)] = 1000,
+    events: Annotated[
+        float | None, typer.Option(help="Events a second while their delay is measured; half of its limit.", min=0.5)
+    ] = None,
     json: Annotated[Path | None, typer.Option(help="Write everything measured to this file, too.")] = None,
 ) -> None:
     wanted, served, chosen_parts = _choice(asked, NAMES), _choice(names, SERVERS), _choice(parts, PARTS)
-    plan, scale = Plan(rounds, seconds, connections), Scale(rounds, seconds, sockets)
+    plan, scale = Plan(rounds, seconds, connections), Scale(rounds, seconds, sockets, events)
     data_dir = Settings().data_dir / "bench"
     tool, load = loading.found()
     measurements: list[Measurement] = []

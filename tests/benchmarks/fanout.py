@@ -48,6 +48,8 @@ class Scale:
     rounds: int
     seconds: float
     sockets: int
+    events: float | None = None
+    """So many a second while it is measured how late they are; None for half of what a server can tell."""
 
     @property
     def steps(self) -> int:
@@ -57,7 +59,7 @@ class Scale:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What one server told its crowd in one round: first as much as it could, then half of that a second."""
+    """What one server told its crowd in one round: first as much as it could, then half of that a second, or so much as was asked for."""
 
     topic: str
     server: str
@@ -66,7 +68,7 @@ class Told:
     deliveries_per_second: float
     cpu_us_per_delivery: float
     p50_ms: float
-    """From just before an event is published until a socket has it, at half the rate; likewise `p99_ms`."""
+    """From just before an event is published until a socket has it, at that rate; likewise `p99_ms`."""
     p99_ms: float
     crowd_busy: float
     """How much of a core the crowd needed to listen."""
@@ -107,7 +109,7 @@ def fan_out(dsn: str, cores: frozenset[int], scale: Scale, step: Callable[[str],
             for number in range(scale.rounds + 1):
                 for name, place in places.items():
                     step(f"{topic.name} {name}, " + (f"round {number}" if number else "warm-up"))
-                    told = _tell(topic, name, place, number, scale.seconds)
+                    told = _tell(topic, name, place, number, scale)
                     if number:
                         yield told
 
@@ -194,14 +196,15 @@ def _at_limit(place: Place, seconds: float) -> tuple[int, float]:
     return published, place.crowd.until(published) - begun
 
 
-def _tell(topic: Topic, name: str, place: Place, number: int, seconds: float) -> Told:
+def _tell(topic: Topic, name: str, place: Place, number: int, scale: Scale) -> Told:
     listened, cpu, first = place.crowd.report().cpu_seconds, place.server.cpu_seconds(), place.publisher.count + 1
-    published, lasted = _at_limit(place, seconds)
+    published, lasted = _at_limit(place, scale.seconds)
     cpu = settled_cpu(place.server) - cpu
     report = place.crowd.report()
     _check_all(place, first, published)
     place.crowd.forget()
-    times = place.publisher.publish_evenly(report.deliveries / lasted / place.sockets / 2, seconds)
+    events = scale.events or report.deliveries / lasted / place.sockets / 2
+    times = place.publisher.publish_evenly(events, scale.seconds)
     place.crowd.until(len(times))
     late = place.crowd.report(times)
     return Told(
