@@ -62,7 +62,7 @@ def bench(
     jobs: Annotated[int, typer.Option(help="Jobs in the database.", min=1000)] = 100_000,
     sockets: Annotated[int, typer.Option(help="Sockets that are told each event.", min=100, max=5000)] = 1000,
     events: Annotated[
-        float | None, typer.Option(help="Events a second while their delay is measured; half of its limit.", min=0.5)
+        float | None, typer.Option(help="A second, to measure delays; else half of a limit.", min=0.5)
     ] = None,
     json: Annotated[Path | None, typer.Option(help="Write everything measured to this file, too.")] = None,
 ) -> None:

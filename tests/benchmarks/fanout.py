@@ -59,7 +59,7 @@ class Scale:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What one server told its crowd in one round: first as much as it could, then half of that a second, or so much as was asked for."""
+    """What one server told its crowd in one round: first as much as it could, then half of that, or at a given rate."""
 
     topic: str
     server: str
