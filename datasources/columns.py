@@ -14,7 +14,7 @@ from typing import Any, Generic, TypeVar, cast
 
 Reads = frozenset[str] | None  # the names of columns, or of what is made of them; None stands for all
 
-_KEPT = 200  # sets of columns of one type of rows
+_KEPT = 100  # sets of columns of one type of rows
 
 
 class NotRead(LookupError):

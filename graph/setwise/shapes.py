@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from itertools import chain, islice
 from types import CoroutineType, GeneratorType, NoneType
 from typing import Any
@@ -14,6 +14,8 @@ from graphql.pyutils import UndefinedType
 
 Column = list[Any]  # one value for each parent
 Restore = Callable[[Column], Column]
+
+_KINDS_KNOWN = 100  # types of values; those of narrow rows come and go
 
 
 class Unusual(Exception):
@@ -68,7 +70,7 @@ def _as_it_is(found: Column) -> Column:
     return found
 
 
-@cache
+@lru_cache(_KINDS_KNOWN)
 def ordinary(kind: type) -> bool:
     """Whether values of this type mean what they are, rather than an error, or something to wait for."""
     unusual = (Exception, UndefinedType, GeneratorType, CoroutineType)

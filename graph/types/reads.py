@@ -15,7 +15,7 @@ from datasources.columns import Reads
 
 READS = "reads"  # where a field's metadata says what it looks at
 OfTypes = Mapping[str, Reads]  # by the GraphQL type whose root a row is
-EVERYTHING: OfTypes = {}
+EVERYTHING: OfTypes = {}  # what an operation does not name is read wholly
 NOTHING: OfTypes = dict.fromkeys(("Job", "Robot", "NodeExecution"), frozenset())
 
 
@@ -25,18 +25,18 @@ def reads(**columns: tuple[str, ...]) -> dict[str, Any]:
 
 
 def reads_of(parent: str, field: StrawberryField | None) -> OfTypes:
-    """What a field of this type looks at."""
+    """What a field of this type looks at; None stands for all columns of a type."""
     if field is None:
-        return {}
+        return {parent: None}
     if (said := field.metadata.get(READS)) is not None:
         return said  # type: ignore[no-any-return]
     return {parent: frozenset({field.python_name}) if field.base_resolver is None else None}
 
 
-def together(one: OfTypes, other: OfTypes) -> OfTypes:
-    """What either looks at; a type that is missing in the first is read wholly already."""
-    found = dict(one)
-    for of in found.keys() & other.keys():
-        mine, theirs = found[of], other[of]
-        found[of] = None if mine is None or theirs is None else mine | theirs
+def together(operation: OfTypes, field: OfTypes) -> OfTypes:
+    """What an operation looks at that has this field as well; what a field does not name it does not look at."""
+    found = dict(operation)
+    for of in found.keys() & field.keys():
+        before, more = found[of], field[of]
+        found[of] = None if before is None or more is None else before | more
     return found

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from itertools import combinations
 from typing import Any, cast
 
 import pytest
@@ -15,6 +17,7 @@ from hypothesis import strategies as st
 from reference import by_graphql_core, events_by_graphql_core, events_set_at_a_time, set_at_a_time, told
 
 from datasources.events import EventRow, Position
+from datasources.jobs import JobRow
 from datasources.postgres import Database
 from datasources.settings import Settings
 from graph.context import Context
@@ -210,3 +213,24 @@ def test_random_events_of_the_graph(both: Both, jobs: Any, text: str, batch: lis
 @given(text=_STREAMS, batch=_BATCHES, yes=st.booleans())
 def test_three_thousand_random_batches_of_events(both: Both, jobs: Any, text: str, batch: list[Any], yes: bool) -> None:
     _agree_on_events(both, text, [_update(seq, each, jobs) for seq, each in enumerate(batch)], yes)
+
+
+def test_sets_of_columns_are_forgotten(both: Both) -> None:
+    plain = (
+        "workflowName",
+        "robotId",
+        "status",
+        "source",
+        "priority",
+        "environment",
+        "createdAt",
+        "durationMs",
+        "rawStatus",
+    )
+    chosen = [each for size in (2, 3, 4) for each in combinations(plain, size)]
+    assert len(chosen) > 200
+    for fields in chosen:
+        assert both.answers(f"{{ jobs(first: 1) {{ nodes {{ {' '.join(fields)} }} }} }}")[1] is not None
+    gc.collect()
+    # Those that are kept, and those whose kind is known.
+    assert len(JobRow.__subclasses__()) <= 100 + 100
