@@ -11,8 +11,9 @@ from asyncio import AbstractEventLoop
 from collections import deque
 from collections.abc import Callable
 
-_IN_ONE_PASS = 100  # sockets in one pass of the event loop: less than a millisecond
-_APART = 20e-6  # seconds from round to round for each socket of the first, about twice what writing to it takes
+_IN_ONE_PASS = 100  # sockets in one pass of the event loop
+_APART = 20e-6  # seconds from round to round for each socket of the first, of which writing to it takes about half
+_FARTHEST_APART = 0.02  # seconds: larger crowds need longer for a round than that
 
 
 class Turns:
@@ -22,14 +23,16 @@ class Turns:
         self._round: deque[Callable[[], None]] = deque()
         self._next: deque[Callable[[], None]] = deque()
         self._not_before = 0.0
+        self._scheduled = False
 
     def add(self, loop: AbstractEventLoop, write: Callable[[], None]) -> None:
         """Have something written behind what waits already."""
-        if not self._round and not self._next:
-            self._await_round(loop)
         self._next.append(write)
+        if not self._scheduled:
+            self._schedule_round(loop)
 
-    def _await_round(self, loop: AbstractEventLoop) -> None:
+    def _schedule_round(self, loop: AbstractEventLoop) -> None:
+        self._scheduled = True
         if loop.time() >= self._not_before:
             loop.call_soon(self._begin, loop)
         else:
@@ -37,7 +40,7 @@ class Turns:
 
     def _begin(self, loop: AbstractEventLoop) -> None:
         self._round, self._next = self._next, self._round
-        self._not_before = loop.time() + _APART * len(self._round)
+        self._not_before = loop.time() + min(_APART * len(self._round), _FARTHEST_APART)
         self._pass(loop)
 
     def _pass(self, loop: AbstractEventLoop) -> None:
@@ -45,7 +48,8 @@ class Turns:
             for _ in range(min(_IN_ONE_PASS, len(self._round))):
                 self._round.popleft()()
         finally:
+            self._scheduled = bool(self._round)
             if self._round:
                 loop.call_soon(self._pass, loop)
             elif self._next:
-                self._await_round(loop)
+                self._schedule_round(loop)

@@ -1,4 +1,4 @@
-"""How bytes leave: uvicorn's protocols, hardened against peers that do not read.
+"""How bytes leave by a WebSocket: uvicorn's protocol, hardened against peers that do not read.
 
 uvicorn closes a connection by waiting until the peer has read everything, so one that never reads holds its socket for
 ever and delays the end of the process. Here whoever is done with is given a moment to read the rest, then cut off.
@@ -6,34 +6,25 @@ ever and delays the end of the process. Here whoever is done with is given a mom
 
 from __future__ import annotations
 
-import uuid
 from asyncio import AbstractEventLoop, BaseTransport, TimerHandle, Transport
 from collections.abc import Callable, Mapping
-from http import HTTPStatus
 from typing import Any, ClassVar, cast
 from weakref import WeakKeyDictionary
 
 from starlette.types import Scope, Send
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.http11 import Request
 
 from graph.turns import Turns
 
-_MOST_KEPT = (
-    1 << 16
-)  # bytes of frames that a socket keeps until its turn to be written to; beyond that they are written
+# Bytes of frames that a socket keeps until its turn to be written to; beyond that they are written.
+_MOST_KEPT = 1 << 16
 _LINGER = 10.0  # seconds to read what is left once the conversation is over
 _PARTING = 2.0  # the same when the server stops
 
-_HEAD_DEADLINE = 8.0  # seconds for a request to come to its body
-_LONGEST_HEAD = 1 << 16  # bytes
-_LONGEST_URL = 1 << 15  # bytes; longer documents are sent by POST
-_HEADER_COST = 32  # bytes that a header counts beside its own
-
 # What uvicorn has to be told.
 SERVED_BY: Mapping[str, Any] = {
-    "http": "graph.wire:HttpWire",
+    "http": "graph.http_wire:HttpWire",
     "ws": "graph.wire:SocketWire",
     "ws_max_size": 1 << 16,
     "ws_per_message_deflate": False,
@@ -51,12 +42,12 @@ class SocketWire(WebSocketsSansIOProtocol):
     _made: ClassVar[tuple[bytes, bytes, bytes, bytes]] = b"", b"", b"", b""
     _turns_of: ClassVar[WeakKeyDictionary[AbstractEventLoop, Turns]] = WeakKeyDictionary()
     # What is needed to tell a socket something lies together, and not among the forty things that uvicorn knows of it.
-    __slots__ = ("_frames", "_linger", "_reads", "_size", "_to", "_turns")
+    __slots__ = ("_frames", "_in_turn", "_linger", "_reads", "_size", "_to", "_turns")
 
     def connection_made(self, transport: BaseTransport) -> None:
         """Log no frames and no headers, not even for debugging: they hold tokens."""
         self._frames: tuple[bytes, ...] = ()
-        self._size, self._reads = 0, True
+        self._size, self._reads, self._in_turn = 0, True, False
         self._to = cast(Transport, transport)
         self._linger: TimerHandle | None = None
         self.conn.debug = False
@@ -77,13 +68,18 @@ class SocketWire(WebSocketsSansIOProtocol):
         if payload is not made[1] or head != made[0] or tail != made[2]:
             frame = b"".join((_text_header(len(head) + len(payload) + len(tail)), head, payload, tail))
             made = SocketWire._made = head, payload, tail, frame
-        if not self._frames:
-            self._turns.add(self.loop, self.write_frames)
+        if not self._in_turn:
+            self._in_turn = True
+            self._turns.add(self.loop, self._take_turn)
         self._frames += (made[3],)
         self._size += len(made[3])
         if self._size > _MOST_KEPT:
             self.write_frames()
         return True
+
+    def _take_turn(self) -> None:
+        self._in_turn = False
+        self.write_frames()
 
     def write_frames(self) -> None:
         """Write the frames that are kept."""
@@ -103,7 +99,7 @@ class SocketWire(WebSocketsSansIOProtocol):
 
     def resume_writing(self) -> None:
         """It has read what there was."""
-        self._reads = True
+        self._reads = not self.close_sent
         super().resume_writing()
 
     def handle_ping(self) -> None:
@@ -118,7 +114,8 @@ class SocketWire(WebSocketsSansIOProtocol):
         output = b"".join(self.conn.data_to_send())
         if self.close_sent or self.conn.close_sent is None:
             return
-        self.close_sent = True
+        self.write_frames()
+        self.close_sent, self._reads = True, False
         code, reason = self.conn.close_sent.code, self.conn.close_sent.reason
         self.queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": reason})
         self.transport.write(output)
@@ -151,125 +148,6 @@ class SocketWire(WebSocketsSansIOProtocol):
         self.loop.call_later(_PARTING, self.transport.abort)
         if not self.transport.is_closing():
             super().shutdown()
-
-
-class HeadRefused(Exception):
-    """The beginning of a request that is too long, or does not come."""
-
-    def __init__(self, status: HTTPStatus) -> None:
-        super().__init__(status.phrase)
-        self.status = status
-
-
-class HttpWire(HttpToolsProtocol):
-    """An HTTP connection of uvicorn that applications can abort, and whose endless answers end with the server.
-
-    What comes before a body is bounded in length and in time: a client that begins a request has to get to the point.
-    """
-
-    _deadline: TimerHandle | None = None
-    _refused: HeadRefused | None = None
-    _head = 0  # bytes of the request's beginning, as far as it has come
-    _unparsed = 0  # bytes that came since it began
-    _begun = False  # whether anything of a request has come
-    _beginning = True  # whether what comes before a body is still to come
-
-    def connection_made(self, transport: Transport) -> None:  # type: ignore[override]  # as uvicorn has it
-        """Wait for a request, but not for ever."""
-        super().connection_made(transport)
-        self._be_impatient()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Nobody is left to wait for."""
-        super().connection_lost(exc)
-        self._be_patient()
-
-    def data_received(self, data: bytes) -> None:
-        """Parse what comes, unless the connection is at its end or the beginning of a request has none."""
-        if self._refused is not None:
-            return
-        self._unparsed += len(data)
-        super().data_received(data)
-        if self._beginning:
-            self._be_impatient()
-            if self._unparsed > _LONGEST_HEAD:  # a single header may go on for ever before the parser tells of it
-                self._refuse(HeadRefused(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE))
-
-    def on_url(self, url: bytes) -> None:
-        """Take a piece of the URL."""
-        super().on_url(url)
-        if len(self.url) > _LONGEST_URL:
-            self._refused = HeadRefused(HTTPStatus.REQUEST_URI_TOO_LONG)
-            raise self._refused
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a header."""
-        super().on_header(name, value)
-        self._head += len(name) + len(value) + _HEADER_COST
-        if self._head > _LONGEST_HEAD:
-            self._refused = HeadRefused(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
-            raise self._refused
-
-    def on_headers_complete(self) -> None:
-        """The request has come to the point."""
-        self._be_patient()
-        super().on_headers_complete()
-
-    def send_400_response(self, msg: str) -> None:
-        """Say what is wrong with a request that cannot be parsed, or with its beginning."""
-        self._refuse(self._refused or HeadRefused(HTTPStatus.BAD_REQUEST))
-
-    def _time_out(self) -> None:
-        if self._begun:
-            self._refuse(HeadRefused(HTTPStatus.REQUEST_TIMEOUT))
-        else:
-            self.transport.close()
-
-    def _refuse(self, refused: HeadRefused) -> None:
-        """Answer and hear the client out for a moment: cut off in the middle of a sentence it would not learn why."""
-        self._be_patient()
-        self._refused = refused
-        cycle = cast(RequestResponseCycle | None, self.cycle)
-        if cycle is not None and not cycle.response_complete:
-            cycle.disconnected = True  # whoever still works on a request would write after the end
-            cycle.message_event.set()
-            if cycle.response_started:
-                self.transport.abort()
-                return
-        said = f"{refused}.\n".encode()
-        head = (
-            f"HTTP/1.1 {refused.status.value} {refused}\r\ncontent-type: text/plain; charset=utf-8\r\n"
-            f"content-length: {len(said)}\r\nx-request-id: {uuid.uuid4().hex}\r\nconnection: close\r\n\r\n"
-        )
-        self.transport.write(head.encode() + said)
-        if self.transport.can_write_eof():
-            self.transport.write_eof()
-        self.loop.call_later(_PARTING, self.transport.abort)
-
-    def _be_impatient(self) -> None:
-        """Set a timer: only for what did not come whole, so for hardly any request."""
-        if self._deadline is None:
-            self._deadline = self.loop.call_later(_HEAD_DEADLINE, self._time_out)
-
-    def _be_patient(self) -> None:
-        self._beginning = False
-        if self._deadline is not None:
-            self._deadline.cancel()
-            self._deadline = None
-
-    def on_message_begin(self) -> None:
-        """Tell the application, in the scope; it sets `endless` where its answer is."""
-        super().on_message_begin()
-        self._head, self._unparsed, self._begun, self._beginning = 0, 0, True, True
-        cast(dict[str, Any], self.scope)["extensions"] = {"wire": {"abort": self.transport.abort, "endless": False}}
-
-    def shutdown(self) -> None:
-        """Let answers end by themselves that do so, and end the others."""
-        super().shutdown()
-        scope = cast(dict[str, Any] | None, self.scope)
-        if scope is not None and scope["extensions"]["wire"]["endless"]:
-            self.loop.call_later(_PARTING, self.transport.abort)
-            self.transport.close()
 
 
 class SocketPeer:

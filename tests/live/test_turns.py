@@ -64,3 +64,19 @@ async def test_a_crowd_is_left_alone_for_a_while_and_told_all_at_once_then() -> 
     async with asyncio.timeout(10):
         await over.wait()
     assert begun[1] - begun[0] >= MANY * 20e-6
+
+
+async def test_a_round_begins_once_whoever_adds_to_it() -> None:
+    turns, loop, over = Turns(), asyncio.get_running_loop(), asyncio.Event()
+    done: list[object] = []
+
+    def last() -> None:
+        done.append("last")
+        for number in range(MANY):
+            turns.add(loop, partial(done.append, number))
+        turns.add(loop, over.set)
+
+    turns.add(loop, last)
+    async with asyncio.timeout(10):
+        await over.wait()
+    assert done == ["last", *range(MANY)]

@@ -86,6 +86,34 @@ def test_a_body_that_is_held_open_is_given_up(graph: Graph) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("crumbs", [[b"\r\n"], [b"\r\n"] * 100], ids=["one", "many"])
+def test_empty_lines_behind_a_request_do_not_keep_a_connection_open(graph: Graph, crumbs: list[bytes]) -> None:
+    request = b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    said = exchange(graph, request, *crumbs, pause=lambda: time.sleep(0.1))
+    assert said.startswith(b"HTTP/1.1 200 ")
+    assert said.count(b"HTTP/1.1 ") == 1
+
+
+@pytest.mark.slow
+def test_an_empty_line_behind_a_request_does_not_end_its_answer(graph: Graph) -> None:
+    body = b'{"query": "subscription { queueMetrics { depth } }"}'
+    place = urlsplit(graph.url)
+    with socket.create_connection((place.hostname, place.port), timeout=1) as connection:
+        connection.sendall(
+            b"POST /graphql HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+            b"Accept: text/event-stream\r\nContent-Length: %d\r\n\r\n%s\r\n" % (len(body), body)
+        )
+        deadline = time.monotonic() + WITHIN
+        said = b""
+        while time.monotonic() < deadline:
+            with suppress(TimeoutError):
+                piece = connection.recv(65536)
+                assert piece, said
+                said += piece
+    assert said.startswith(b"HTTP/1.1 200 ")
+
+
+@pytest.mark.slow
 def test_a_connection_in_use_outlives_the_deadline_of_a_beginning(graph: Graph) -> None:
     with httpx.Client(base_url=graph.url) as client:
         deadline = time.monotonic() + WITHIN

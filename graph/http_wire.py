@@ -1,0 +1,146 @@
+"""How HTTP comes in: uvicorn's protocol, hardened against peers that begin a request and do not get to the point."""
+
+from __future__ import annotations
+
+import uuid
+from asyncio import TimerHandle, Transport
+from http import HTTPStatus
+from typing import Any, cast
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+_PARTING = 2.0  # seconds to read what is left
+_HEAD_DEADLINE = 8.0  # seconds for a request to come to its body
+_LONGEST_HEAD = 1 << 16  # bytes
+_LONGEST_URL = 1 << 15  # bytes; longer documents are sent by POST
+_HEADER_COST = 32  # bytes that a header counts beside its own
+
+
+class HeadRefused(Exception):
+    """The beginning of a request that is too long, or does not come."""
+
+    def __init__(self, status: HTTPStatus) -> None:
+        super().__init__(status.phrase)
+        self.status = status
+
+
+class HttpWire(HttpToolsProtocol):
+    """An HTTP connection of uvicorn that applications can abort, and whose endless answers end with the server.
+
+    What comes before a body is bounded in length and in time: a client that begins a request has to get to the point.
+    """
+
+    _deadline: TimerHandle | None = None
+    _refused: HeadRefused | None = None
+    _head = 0  # bytes of the request's beginning, as far as it has come
+    _unparsed = 0  # bytes that came since it began
+    _begun = False  # whether anything of a request has come
+    _over = False  # whether a request has come whole: what comes now is the beginning of the next one
+    _beginning = True  # whether what comes before a body is still to come
+
+    def connection_made(self, transport: Transport) -> None:  # type: ignore[override]  # as uvicorn has it
+        """Wait for a request, but not for ever."""
+        super().connection_made(transport)
+        self._be_impatient()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Nobody is left to wait for."""
+        super().connection_lost(exc)
+        self._be_patient()
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what comes, unless the connection is at its end or the beginning of a request has none."""
+        if self._refused is not None:
+            return
+        if self._over:  # even where it is an empty line, of which the parser says nothing
+            self._over, self._beginning, self._begun, self._unparsed = False, True, False, 0
+        self._unparsed += len(data)
+        super().data_received(data)
+        if self._beginning:
+            self._be_impatient()
+            if self._unparsed > _LONGEST_HEAD:  # a single header may go on for ever before the parser tells of it
+                self._refuse(HeadRefused(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE))
+
+    def on_url(self, url: bytes) -> None:
+        """Take a piece of the URL."""
+        super().on_url(url)
+        if len(self.url) > _LONGEST_URL:
+            self._refused = HeadRefused(HTTPStatus.REQUEST_URI_TOO_LONG)
+            raise self._refused
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header."""
+        super().on_header(name, value)
+        self._head += len(name) + len(value) + _HEADER_COST
+        if self._head > _LONGEST_HEAD:
+            self._refused = HeadRefused(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+            raise self._refused
+
+    def on_headers_complete(self) -> None:
+        """The request has come to the point."""
+        self._be_patient()
+        super().on_headers_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """Say what is wrong with a request that cannot be parsed, or with its beginning."""
+        self._refuse(self._refused or HeadRefused(HTTPStatus.BAD_REQUEST))
+
+    def on_message_complete(self) -> None:
+        """The request has come whole."""
+        super().on_message_complete()
+        self._over = True
+
+    def _time_out(self) -> None:
+        cycle = cast(RequestResponseCycle | None, self.cycle)
+        if not self._begun and cycle is not None and not cycle.response_complete:
+            self._deadline = self.loop.call_later(_HEAD_DEADLINE, self._time_out)  # an answer is still under way
+        elif self._begun:
+            self._refuse(HeadRefused(HTTPStatus.REQUEST_TIMEOUT))
+        else:
+            self.transport.close()
+
+    def _refuse(self, refused: HeadRefused) -> None:
+        """Answer and hear the client out for a moment: cut off in the middle of a sentence it would not learn why."""
+        self._be_patient()
+        self._refused = refused
+        cycle = cast(RequestResponseCycle | None, self.cycle)
+        if cycle is not None and not cycle.response_complete:
+            cycle.disconnected = True  # whoever still works on a request would write after the end
+            cycle.message_event.set()
+            if cycle.response_started:
+                self.transport.abort()
+                return
+        said = f"{refused}.\n".encode()
+        head = (
+            f"HTTP/1.1 {refused.status.value} {refused}\r\ncontent-type: text/plain; charset=utf-8\r\n"
+            f"content-length: {len(said)}\r\nx-request-id: {uuid.uuid4().hex}\r\nconnection: close\r\n\r\n"
+        )
+        self.transport.write(head.encode() + said)
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        self.loop.call_later(_PARTING, self.transport.abort)
+
+    def _be_impatient(self) -> None:
+        """Set a timer: only for what did not come whole, so for hardly any request."""
+        if self._deadline is None:
+            self._deadline = self.loop.call_later(_HEAD_DEADLINE, self._time_out)
+
+    def _be_patient(self) -> None:
+        self._beginning = False
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+    def on_message_begin(self) -> None:
+        """Tell the application, in the scope; it sets `endless` where its answer is."""
+        super().on_message_begin()
+        self._head, self._unparsed, self._begun, self._beginning = 0, 0, True, True
+        cast(dict[str, Any], self.scope)["extensions"] = {"wire": {"abort": self.transport.abort, "endless": False}}
+
+    def shutdown(self) -> None:
+        """Let answers end by themselves that do so, and end the others."""
+        super().shutdown()
+        scope = cast(dict[str, Any] | None, self.scope)
+        if scope is not None and scope["extensions"]["wire"]["endless"]:
+            self.loop.call_later(_PARTING, self.transport.abort)
+            self.transport.close()
