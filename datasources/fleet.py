@@ -60,7 +60,7 @@ class FleetToday:
 
 @dataclass(frozen=True, slots=True)
 class FleetNumbers:
-    """A part of the fleet in numbers, of one moment."""
+    """A part of the fleet in numbers; where they come from Postgres its queue is read after the rest."""
 
     robots: FleetRobots
     queue: FleetQueue

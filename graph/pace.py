@@ -33,6 +33,7 @@ from graph.viewer import Viewer
 _log = logging.getLogger(__name__)
 
 _PURSES = 10_000  # of a worker; beyond, the one used longest ago is dropped, and what is left in it counts as spent
+_LONGEST_ADDRESS = 64  # characters
 _PATIENCE = 1.0  # seconds for the database to answer
 _ALONE = 2.0  # seconds until it is asked again when it did not
 
@@ -163,8 +164,13 @@ def payer(viewer: Viewer) -> str:
     return f"viewer {viewer.name}" if viewer.known else f"address {network(exchange().address)}"
 
 
-@lru_cache(maxsize=1000)  # parsing one costs more than all the rest of paying
 def network(address: str | None) -> str:
+    """Whom an address stands for, of which a longer text is none."""
+    return _network(None if address is None else address[:_LONGEST_ADDRESS])
+
+
+@lru_cache(maxsize=1000)  # parsing one costs more than all the rest of paying
+def _network(address: str | None) -> str:
     """Whom an address stands for: of IPv6 everybody has a whole /64."""
     try:
         ip = ip_address(address or "")

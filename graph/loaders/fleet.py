@@ -41,7 +41,7 @@ class FleetLoaders:
         return picture
 
     async def _numbers(self, scopes: list[FleetScope]) -> list[FleetNumbers]:
-        """The numbers of these; each that is not in memory is one statement."""
+        """The numbers of these; each that is not in memory takes two statements."""
         found = {
             scope: await self._from_postgres(scope) if (live := self.at_hand(scope)) is None else live.numbers
             for scope in dict.fromkeys(scopes)
