@@ -3,6 +3,7 @@
 import json
 import signal
 import stat
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
@@ -32,8 +33,14 @@ def asked(server: Server) -> float | None:
 
 
 def workers(server: Server) -> list[psutil.Process]:
-    alive = [child for child in server.family() if child.status() != psutil.STATUS_ZOMBIE]
-    return [child for child in alive if "spawn_main" in " ".join(child.cmdline())]
+    return [child for child in server.family() if _works(child)]
+
+
+def _works(process: psutil.Process) -> bool:
+    """Whether a process is a worker; one that ends while it is looked at is none."""
+    with suppress(psutil.NoSuchProcess):
+        return process.status() != psutil.STATUS_ZOMBIE and "spawn_main" in " ".join(process.cmdline())
+    return False
 
 
 def metrics_directory(worker: psutil.Process) -> Path:
