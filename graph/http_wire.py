@@ -134,7 +134,8 @@ class HttpWire(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """Tell the application, in the scope; it sets `endless` where its answer is."""
         super().on_message_begin()
-        self._head, self._unparsed, self._begun, self._beginning = 0, 0, True, True
+        self._head, self._unparsed = 0, 0
+        self._begun, self._beginning, self._over = True, True, False
         cast(dict[str, Any], self.scope)["extensions"] = {"wire": {"abort": self.transport.abort, "endless": False}}
 
     def shutdown(self) -> None:

@@ -85,6 +85,18 @@ def test_a_body_that_is_held_open_is_given_up(graph: Graph) -> None:
     assert exchange(graph, head).startswith(b"HTTP/1.1 408 ")
 
 
+def test_a_long_body_behind_another_request_is_no_beginning(graph: Graph) -> None:
+    body = b'{"query": "{ __typename }"' + b" " * 200_000 + b"}"
+    first = b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    head = (
+        b"POST /graphql HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        b"Connection: close\r\nContent-Length: %d\r\n\r\n" % len(body)
+    )
+    said = exchange(graph, first + head + body[:100], body[100:100_000], body[100_000:], pause=lambda: time.sleep(0.1))
+    assert said.count(b"HTTP/1.1 200 ") == 2
+    assert said.endswith(b'{"data":{"__typename":"Query"}}')
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("crumbs", [[b"\r\n"], [b"\r\n"] * 100], ids=["one", "many"])
 def test_empty_lines_behind_a_request_do_not_keep_a_connection_open(graph: Graph, crumbs: list[bytes]) -> None:
