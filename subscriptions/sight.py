@@ -60,12 +60,16 @@ class Sight:
         return {row.robot_id: row for row in rows}
 
     async def _read_queue(self) -> Mapping[str, EnvironmentQueue]:
-        if self.live.collector.ready:
+        if self._in_memory:
             return self.live.collector.queues(self.scope)
         async with self._turns.queue:
             queues = await queue_by_environment(self._database)
         return {queue.environment: queue for queue in queues}
 
+    @property
+    def _in_memory(self) -> bool:
+        # A collector that has just begun may know less than SQL has said already: nobody is told the past.
+        return self.live.collector.ready and self.live.collector.queue_as_of >= self.queue.as_of
+
     def _queue_moment(self) -> datetime:
-        collector = self.live.collector
-        return collector.queue_as_of if collector.ready else datetime.now(UTC)
+        return self.live.collector.queue_as_of if self._in_memory else datetime.now(UTC)

@@ -5,9 +5,13 @@ from __future__ import annotations
 import asyncio
 import gc
 
+from live_server import LiveServer
+
 from datasources.postgres import Database
 from datasources.scope import Scope
 from datasources.settings import Settings
+from subscriptions.feed import Feed
+from subscriptions.follower import Follower
 from subscriptions.live import Live
 
 OPEN, SECRET = Scope(frozenset({"open"})), Scope(frozenset({"secret"}))
@@ -45,3 +49,31 @@ async def test_many_scopes_take_turns_at_the_database(database: Database, dsn: s
         assert not any(task.done() for task in waiting)
     await asyncio.gather(*waiting)
     assert all(sight.robots.read_at is not None for sight in sights)
+
+
+async def test_a_collector_that_has_just_begun_does_not_take_back_what_sql_has_said(
+    database: Database, dsn: str
+) -> None:
+    live = Live(database, dsn, Settings())
+    sight, follower = live.everything, Follower(database, await Feed.at_end(database))
+    await asyncio.gather(live.collector.live_jobs.begin(follower), sight.robots.refresh(), live.reported.refresh())
+    server = LiveServer("", dsn)
+    await asyncio.to_thread(server.new_jobs, 3)
+    depths, moments = [], []
+
+    async def read() -> None:
+        await sight.queue.refresh()
+        depths.append(sum(queue.pending for _, queue in sight.queue.since(0)))
+        moments.append(sight.queue.as_of)
+
+    await read()
+    live.collector._begun.set()
+    assert live.collector.get_queue_depth() == 0
+    await read()
+    await asyncio.to_thread(server.new_jobs, 1, first=3)
+    await follower.look()
+    await live.collector.live_jobs.hear()
+    await read()
+    assert depths == [3, 3, 4]
+    assert moments == sorted(moments)
+    assert sight.queue.as_of == live.collector.queue_as_of
