@@ -73,8 +73,9 @@ class Graph:
 
 def kept_going() -> set[str]:
     """The names of the statements that a worker runs for itself, with nobody there."""
-    nouns = ("collector", "events", "rollups", "sweeps")
-    return {"robots_all", *(name for noun in nouns for name in queries(noun))}
+    nouns = ("collector", "events", "rollups", "snapshots", "sweeps")
+    beside = {"robots_all", "documents_mark", "prune_audit", "prune_rates"}
+    return beside.union(*(queries(noun) for noun in nouns))
 
 
 def eventually(holds: Callable[[], object], seconds: float = 20) -> None:

@@ -115,9 +115,13 @@ def test_a_newcomer_to_a_gauge_is_told_its_state_at_once(server: LiveServer, cli
 def test_whoever_joins_in_the_middle_of_a_burst_misses_nothing_and_hears_nothing_twice(
     server: LiveServer, clients: list[Client]
 ) -> None:
+    jobs: list[str] = []
+    joined = threading.Event()
+
     def burst() -> None:
-        for first in range(0, BURST, 10):
-            server.new_jobs(10, first=first)
+        while len(jobs) < BURST or (not joined.is_set() and len(jobs) < 100 * BURST):
+            server.new_jobs(10, first=len(jobs))
+            jobs.extend(f"j{number}" for number in range(len(jobs), len(jobs) + 10))
 
     after = beginning(server)
     writing = threading.Thread(target=burst)
@@ -128,14 +132,14 @@ def test_whoever_joins_in_the_middle_of_a_burst_misses_nothing_and_hears_nothing
         heard.append([job_of(client.hear()) for _ in range(50)])
     clients[2].subscribe("now", JOBS)
     late = [job_of(clients[2].hear())]
+    joined.set()
     writing.join(timeout=60)
-    jobs = [f"j{number}" for number in range(BURST)]
     for client, some in zip(clients, heard, strict=False):
-        assert some + [job_of(client.hear()) for _ in range(BURST - 50)] == jobs
-    late += [job_of(clients[2].hear()) for _ in range(BURST - 1 - jobs.index(late[0]))]
+        assert some + [job_of(client.hear()) for _ in jobs[50:]] == jobs
+    late += [job_of(clients[2].hear()) for _ in jobs[jobs.index(late[0]) + 1 :]]
     assert late == jobs[-len(late) :]
-    server.new_jobs(1, first=BURST)
-    assert [job_of(client.hear()) for client in clients[:3]] == [f"j{BURST}"] * 3
+    server.new_jobs(1, first=len(jobs))
+    assert [job_of(client.hear()) for client in clients[:3]] == [f"j{len(jobs)}"] * 3
 
 
 async def test_a_reading_that_takes_long_does_not_undo_a_later_one() -> None:

@@ -76,4 +76,4 @@ async def test_a_collector_that_has_just_begun_does_not_take_back_what_sql_has_s
     await read()
     assert depths == [3, 3, 4]
     assert moments == sorted(moments)
-    assert sight.queue.as_of == live.collector.queue_as_of
+    assert sight._in_memory

@@ -179,7 +179,10 @@ def test_whoever_cannot_be_told_what_was_missed_is_told_so_and_goes_on(
     server: LiveServer, client: Client, reason: str, missed: int | None
 ) -> None:
     identity, start = read_cursor(here(server))
+    client.subscribe("0", JOBS, after=write_cursor(identity, start))
     server.new_jobs(3)
+    assert [told(client)["jobId"] for _ in range(3)] == ["j0", "j1", "j2"]  # the worker knows of what is then forgotten
+    client.say({"id": "0", "type": "complete"})
     match reason:
         case "RETENTION":
             server.sql("DELETE FROM monitor.events WHERE seq <= $1", start.high + 2)

@@ -113,7 +113,9 @@ def test_gauges_of_a_slow_reader_are_replaced_by_newer_ones(server: LiveServer) 
         cpu = 0
         while server.traffic.coalesced < 5:
             cpu += 1
+            offered = server.streams.counts["deliveries"]
             server.sql("UPDATE monitor.robots SET cpu_percent = $1", cpu)
+            wait_until(lambda before=offered: server.streams.counts["deliveries"] > before)
             assert cpu < 3000, "nothing is replaced"
         server.sql("UPDATE monitor.robots SET cpu_percent = -1")
         told = [0.0]
