@@ -45,6 +45,9 @@ class Live:
         self._ready = asyncio.Event()
         self._rung = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
+        self._looking = asyncio.Lock()
+        self._asked = self._answered = 0  # who wants a look, by number, and up to whom the last one was for
+        self._found: Batch | UpstreamError
         self._follower: Follower | None = None
         self.seen = asyncio.Event()  # whether this worker has seen the ledger since it started
         self.identity = ""
@@ -109,8 +112,27 @@ class Live:
         return self._follower
 
     async def look(self) -> Batch:
-        """Read the ledger once, and tell the other workers what is new."""
-        batch = await (await self.follower()).look()
+        """Read the ledger as it is now, and tell the other workers what is new.
+
+        All who ask while it is being read share the next reading: a thousand who come back at once cost two.
+        """
+        follower = await self.follower()
+        self._asked += 1
+        asked = self._asked
+        async with self._looking:
+            if self._answered < asked:
+                answering = self._asked
+                self._found = await self._look(follower)
+                self._answered = answering
+        if isinstance(self._found, UpstreamError):
+            raise self._found
+        return self._found
+
+    async def _look(self, follower: Follower) -> Batch | UpstreamError:
+        try:
+            batch = await follower.look()
+        except UpstreamError as error:
+            return error
         await self._shared.tell(batch)
         return batch
 
