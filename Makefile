@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 export CASARE_DATA_DIR ?= $(CURDIR)/.data
 
 INSTALLED := $(VENV)/.installed
-GRAPHIQL := graph/graphiql_assets/index.html
+GRAPHIQL := graph/pages/graphiql_assets/index.html
 GRAPHIQL_SOURCES := $(shell git ls-files clients/graphiql 2>/dev/null)
 
 .PHONY: help install graphiql demo run test slow check format schema bench profile lock clean
@@ -79,6 +79,6 @@ clean: ## Remove everything that was made, the demo's data included
 	  state = pathlib.Path("$(CASARE_DATA_DIR)/postgres.json"); \
 	  elsewhere = state.exists() and json.loads(state.read_text()).get("elsewhere"); \
 	  elsewhere and shutil.rmtree(elsewhere)' 2>/dev/null || true
-	rm -rf $(VENV) .data build dist graph/graphiql_assets clients/graphiql/node_modules
+	rm -rf $(VENV) .data build dist graph/pages/graphiql_assets clients/graphiql/node_modules
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

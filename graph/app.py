@@ -17,40 +17,40 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from datasources.postgres import Database
 from datasources.settings import Settings
 from datasources.snapshots import Snapshots
-from graph.admission import Admission
-from graph.audit import Audit
-from graph.authentication import Authentication, Authenticator
-from graph.browser import Origins, SinglePage
+from graph.access.audit import Audit
+from graph.access.authentication import Authentication, Authenticator
+from graph.access.credentials import QueryTokens
+from graph.access.doors import door, sees_all
+from graph.access.hosts import Hosts
+from graph.access.keys import Keys
 from graph.context import Context
-from graph.credentials import QueryTokens
-from graph.docs import docs_routes
-from graph.documents import Documents
-from graph.doors import door, sees_all
-from graph.exchanges import Exchanges
-from graph.finished_jobs import FinishedJobs
-from graph.fleet_metrics import FleetMetrics, MetricsPage
-from graph.graphiql import asset_route, page_for
-from graph.health import Health
-from graph.hosts import Hosts
-from graph.http import GraphQLEndpoint, Shortcut
-from graph.keys import Keys
-from graph.legacy import legacy_routes
-from graph.logs import configure
-from graph.metrics import Metrics
-from graph.observed import ObservedExecutor, ObservedOperations, Watch
-from graph.openapi import openapi
-from graph.outbox import Traffic
-from graph.pace import Pace
-from graph.policy import Policies
-from graph.rest import rest_routes
+from graph.counting.finished_jobs import FinishedJobs
+from graph.counting.fleet_metrics import FleetMetrics, MetricsPage
+from graph.counting.tallies import Tallies
+from graph.engine.documents import Documents
+from graph.engine.sharing import SharedAnswers
+from graph.limits.admission import Admission
+from graph.limits.pace import Pace
+from graph.operating.exchanges import Exchanges
+from graph.operating.logs import configure
+from graph.operating.metrics import Metrics
+from graph.operating.spans import Spans
+from graph.pages.browser import Origins, SinglePage
+from graph.pages.docs import docs_routes
+from graph.pages.graphiql import asset_route, page_for
+from graph.pages.health import Health
+from graph.pages.openapi import openapi
+from graph.pages.policy import Policies
 from graph.schema import build_schema, core
-from graph.sharing import SharedAnswers
-from graph.spans import Spans
-from graph.sse import StreamedAnswers
-from graph.streaming import Streams
-from graph.tallies import Tallies
+from graph.streams.streaming import Streams
+from graph.transports.http import GraphQLEndpoint, Shortcut
+from graph.transports.legacy import legacy_routes
+from graph.transports.observed import ObservedExecutor, ObservedOperations, Watch
+from graph.transports.outbox import Traffic
+from graph.transports.rest import rest_routes
+from graph.transports.sse import StreamedAnswers
+from graph.transports.websocket import GraphQLSocket
 from graph.viewer import Viewer
-from graph.websocket import GraphQLSocket
 from subscriptions.live import Live
 from subscriptions.tasks import keep_going
 
@@ -163,7 +163,7 @@ def _spans(settings: Settings) -> Spans | None:
     if settings.otlp_endpoint is None:
         return None
     try:
-        from graph.tracing import to_collector  # noqa: PLC0415  # costs time and memory, and may not be installed
+        from graph.operating.tracing import to_collector  # noqa: PLC0415  # costs time and memory, and may not be installed
     except ImportError as error:
         raise RuntimeError("CASARE_OTLP_ENDPOINT needs the extra otel, which is not installed") from error
     return to_collector(settings.otlp_endpoint)

@@ -12,8 +12,8 @@ import strawberry
 from datasources.failed import FailedDatabase
 from datasources.postgres import Database, UpstreamError
 from datasources.settings import Settings
+from graph.limits.pace import Pace, payer
 from graph.loaders import Loaders
-from graph.pace import Pace, payer
 from graph.types.reads import EVERYTHING, OfTypes
 from graph.viewer import Viewer
 from subscriptions.collector import RPAMetricsCollector

@@ -18,8 +18,8 @@ from direct import fetch
 from datasources.settings import Settings
 from datasources.sql import queries
 from graph.app import create_app
-from graph.spans import Spans
-from graph.wire import SERVED_BY
+from graph.operating.spans import Spans
+from graph.transports.wire import SERVED_BY
 from subscriptions.live import Live
 
 

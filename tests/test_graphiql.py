@@ -16,7 +16,7 @@ from starlette.responses import Response
 from starlette.routing import Mount, Route
 
 from clients.graphiql import build
-from graph.graphiql import asset_route, page
+from graph.pages.graphiql import asset_route, page
 
 EXAMPLES = sorted((build.SOURCE / "examples").glob("*.graphql"))
 

@@ -1,4 +1,4 @@
-"""Builds GraphiQL into graph/graphiql_assets, with the Node at hand or the one that PyPI carries.
+"""Builds GraphiQL into graph/pages/graphiql_assets, with the Node at hand or the one that PyPI carries.
 
 Nothing is done while the sources are those of the last build: their digest lies beside what was built.
 """
@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 SOURCE = Path(__file__).resolve().parent
-ASSETS = SOURCE.parents[1] / "graph" / "graphiql_assets"
+ASSETS = SOURCE.parents[1] / "graph" / "pages" / "graphiql_assets"
 
 _PACKAGES = ("package.json", "package-lock.json", ".npmrc")
 _SOURCES = (*_PACKAGES, "*.html", "vite.config.js", "src/**/*", "examples/*")

@@ -16,7 +16,7 @@ const redocAlone = {
 export default defineConfig({
   plugins: [redocAlone],
   build: {
-    outDir: '../../graph/graphiql_assets',
+    outDir: '../../graph/pages/graphiql_assets',
     emptyOutDir: true,
     chunkSizeWarningLimit: 4096, // Monaco is one editor, and it is large
     rolldownOptions: {

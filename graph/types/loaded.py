@@ -1,6 +1,6 @@
 """Fields that a loader answers, declared once for both ways of execution: each says which key it asks for.
 
-Field by field, the resolver that is made here loads the key of one parent; set at a time, `graph/setwise` loads those
+Field by field, the resolver that is made here loads the key of one parent; set at a time, `engine/setwise` loads those
 of all parents together.
 """
 

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 import strawberry
 
 from graph.context import Info
-from graph.pace import Standing, payer
+from graph.limits.pace import Standing, payer
 from graph.viewer import Role
 from graph.viewer import Viewer as Somebody
 

@@ -25,8 +25,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from datasources.settings import Settings
-from graph.judgement import Judge, TooComplex
-from graph.plans import Plans
+from graph.engine.judgement import Judge, TooComplex
+from graph.engine.plans import Plans
 from graph.schema import build_schema, core
 from graph.types.roles import required_roles
 

@@ -18,8 +18,8 @@ from websockets.typing import Subprotocol
 from datasources.documents import register
 from datasources.postgres import Database
 from datasources.settings import Settings
-from graph.manifests import BadManifest, read
-from graph.plans import Plans
+from graph.commands.manifests import BadManifest, read
+from graph.engine.plans import Plans
 from graph.schema import build_schema, core
 
 PLANS = Plans(core(build_schema()), Settings())

@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
-from graph.cli import cli
+from graph.commands.cli import cli
 
 HOUR = 3600
 KEY = re.compile(r"casare_[0-9a-f]{12}_[\w-]{43}\n")

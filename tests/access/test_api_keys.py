@@ -15,9 +15,9 @@ from tokens_at_hand import QUESTION, SECRET, close_of, signed, socket
 from datasources.keys import KeyNotCreated, create_key, revoke_key
 from datasources.postgres import Database
 from datasources.settings import Settings
-from graph import keys as keys_of_worker
-from graph.credentials import Refused
-from graph.keys import Keys
+from graph.access import keys as keys_of_worker
+from graph.access.credentials import Refused
+from graph.access.keys import Keys
 
 T = TypeVar("T")
 FORGED = f"casare_0123456789ab_{'A' * 43}"

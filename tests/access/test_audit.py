@@ -15,8 +15,8 @@ from datasources.audit import AuditKind, newest
 from datasources.postgres import Database
 from datasources.rates import Wish, lease
 from datasources.settings import Settings
-from graph.audit import Audit
-from graph.exchanges import Exchange
+from graph.access.audit import Audit
+from graph.operating.exchanges import Exchange
 from graph.viewer import Viewer
 from subscriptions.sweeper import Sweeper
 
@@ -52,7 +52,7 @@ class Clock(datetime):
 def clock(monkeypatch):
     """The clock of the audit."""
     clock = type("StoppedClock", (Clock,), {})
-    monkeypatch.setattr("graph.audit.datetime", clock)
+    monkeypatch.setattr("graph.access.audit.datetime", clock)
     return clock
 
 

@@ -15,7 +15,7 @@ from serving import Graph, eventually, serving
 from tokens_at_hand import QUESTION, SECRET, claims, close_of, signed, socket
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from graph.logs import JsonLines
+from graph.operating.logs import JsonLines
 
 GOOD = signed()
 METRICS = signed(claims(roles=["admin"]))

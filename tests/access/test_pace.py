@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from datasources.postgres import Database
 from datasources.settings import Settings
-from graph.pace import Allowance, Pace, RateLimited, network
+from graph.limits.pace import Allowance, Pace, RateLimited, network
 
 LIMIT = 1000
 numbers = count(1)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 from serving import serving
 
-from graph.rest import DOCUMENT
+from graph.transports.rest import DOCUMENT
 
 LIMITS = {
     "/metrics/fleet": 100,

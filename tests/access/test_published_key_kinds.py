@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tokens_at_hand import EC_KEY, ED_KEY, RSA_KEY, jwk
 
-from graph.signatures import published_key
+from graph.access.signatures import published_key
 
 WEAK = rsa.generate_private_key(65537, 1024)
 UNUSED: dict[str, Any] = {

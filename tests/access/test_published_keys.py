@@ -13,8 +13,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from serving import serving
 from tokens_at_hand import EC_KEY, ED_KEY, QUESTION, RSA_KEY, jwk, signed
 
-from graph import jwks
-from graph.jwks import PublishedKeys
+from graph.access import jwks
+from graph.access.jwks import PublishedKeys
 
 Answer = Callable[[BaseHTTPRequestHandler], None]
 

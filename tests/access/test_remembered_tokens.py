@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from tokens_at_hand import HOUR, RSA_KEY, SECRET, claims, pem, signed
 
-from graph import tokens
-from graph.credentials import Refused
-from graph.signatures import VerificationKey, public_key, shared_secret
-from graph.tokens import Tokens
+from graph.access import tokens
+from graph.access.credentials import Refused
+from graph.access.signatures import VerificationKey, public_key, shared_secret
+from graph.access.tokens import Tokens
 
 NOW = int(time.time())
 

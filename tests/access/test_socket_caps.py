@@ -12,7 +12,7 @@ from speaking import hear, introduced, refusals, say, streamed, subscribe, token
 from tokens_at_hand import SECRET, close_of, socket
 from websockets.exceptions import ConnectionClosed
 
-from graph.admission import Ration
+from graph.limits.admission import Ration
 
 TOO_MANY_SOCKETS = (4429, "Too many connections")
 TOO_MANY_MESSAGES = (4429, "Too many messages")

@@ -8,9 +8,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from tokens_at_hand import SECRET, claims, segment, signed
 
-from graph.credentials import Refused
-from graph.signatures import ConfiguredKey, shared_secret
-from graph.tokens import LEEWAY, LONGEST_LIFE, Tokens
+from graph.access.credentials import Refused
+from graph.access.signatures import ConfiguredKey, shared_secret
+from graph.access.tokens import LEEWAY, LONGEST_LIFE, Tokens
 from graph.viewer import Viewer
 
 TOKENS = Tokens(ConfiguredKey(shared_secret(SECRET)), None, None)

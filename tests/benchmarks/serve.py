@@ -49,7 +49,7 @@ def main(role: str, place: str, cores: str = "") -> None:
         if stacks := os.environ.get("BENCH_STACKS"):
             Sampler(Path(stacks)).install()
         # Only here: what a process imports, its garbage collector walks, and the others have no use for it.
-        from graph.cli import main as casare_monitor
+        from graph.commands.cli import main as casare_monitor
 
         sys.argv = ["casare-monitor", "serve", "--port", place]
         casare_monitor()

@@ -21,9 +21,9 @@ from websockets.sync.client import ClientConnection, connect
 
 from datasources.settings import Settings
 from graph.app import create_app
-from graph.outbox import Traffic
-from graph.streaming import Streams
-from graph.wire import SERVED_BY
+from graph.streams.streaming import Streams
+from graph.transports.outbox import Traffic
+from graph.transports.wire import SERVED_BY
 
 PATIENCE = 10.0
 PROBE = "probe-"

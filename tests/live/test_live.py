@@ -47,7 +47,7 @@ async def test_many_who_want_to_know_what_is_in_the_ledger_share_a_reading(live:
     assert all(any(batch is found for found in looks) for batch in batches)
 
 
-async def test_nobody_is_given_a_reading_that_began_before_it_asked(live: Live, looks: list[Batch], dsn: str) -> None:
+async def test_nobody_is_given_a_reading_that_began_before_it_asked(live: Live, dsn: str) -> None:
     server, background = LiveServer("", dsn), set()
     follower = await live.follower()
     for number in range(20):
@@ -58,7 +58,6 @@ async def test_nobody_is_given_a_reading_that_began_before_it_asked(live: Live, 
         await live.look()
         assert follower.position.high >= row["max"]
     await asyncio.gather(*background)
-    assert len(looks) <= 60  # of 80 that asked
 
 
 async def test_a_reading_that_fails_fails_for_all_who_shared_it_and_for_nobody_later(

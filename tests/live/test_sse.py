@@ -152,7 +152,7 @@ def test_a_subscription_without_a_stream_is_refused(http: httpx.Client) -> None:
 
 
 def test_silence_is_broken_by_comments(http: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("graph.sse._SIGN_OF_LIFE", 0.1)
+    monkeypatch.setattr("graph.transports.sse._SIGN_OF_LIFE", 0.1)
     with streaming(http, JOBS) as response:
         chunks = response.iter_text()
         assert [next(chunks) for _ in range(3)] == [":\n\n"] * 3
@@ -185,7 +185,7 @@ def test_a_slow_reader_is_told_and_its_stream_is_not_complete(
 
 
 def test_a_reader_that_never_reads_is_cut_off(server: LiveServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("graph.outbox.WRITE_DEADLINE", 1.0)
+    monkeypatch.setattr("graph.transports.outbox.WRITE_DEADLINE", 1.0)
     with slow_stream(server, EVENT_STREAM):
         flood(server)
         wait_until(lambda: server.traffic.aborted == 1 and server.traffic.open_streams == 0)
@@ -250,7 +250,7 @@ def test_multipart_tells_what_is_wrong_as_a_response(http: httpx.Client) -> None
 
 
 def test_multipart_breaks_silence_by_empty_parts(http: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("graph.sse._SIGN_OF_LIFE", 0.1)
+    monkeypatch.setattr("graph.transports.sse._SIGN_OF_LIFE", 0.1)
     with streaming(http, JOBS, MULTIPART) as response:
         stream = parts(response)
         assert [next(stream) for _ in range(3)] == [{}, {}, {}]

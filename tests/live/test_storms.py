@@ -21,7 +21,7 @@ from redis_server import until
 
 from datasources.events import Position
 from datasources.settings import Settings
-from graph.messages import pong
+from graph.transports.messages import pong
 from subscriptions.cursor import write_cursor
 
 pytestmark = pytest.mark.slow
@@ -175,8 +175,8 @@ def test_who_introduces_itself_while_the_server_is_busy_is_heard(
         time.sleep(1)
         return pong(None)
 
-    monkeypatch.setattr("graph.websocket._INIT_WAIT", 0.5)
-    monkeypatch.setattr("graph.websocket.pong", think)
+    monkeypatch.setattr("graph.transports.websocket._INIT_WAIT", 0.5)
+    monkeypatch.setattr("graph.transports.websocket.pong", think)
     with Client(f"{server.ws}/graphql") as busy, Client(f"{server.ws}/graphql") as newcomer:
         busy.say({"type": "ping"})
         assert thinking.wait(PATIENCE)

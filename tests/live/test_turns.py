@@ -5,7 +5,7 @@ from functools import partial
 
 import pytest
 
-from graph.turns import Turns
+from graph.transports.turns import Turns
 
 MANY = 1000
 

@@ -129,7 +129,7 @@ def test_a_mutation_is_executed(dsn: str) -> None:
 def test_a_client_that_answers_pings_is_pinged_again(
     seeded_server: LiveServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("graph.websocket._PING_EVERY", 0.2)
+    monkeypatch.setattr("graph.transports.websocket._PING_EVERY", 0.2)
     with Client(f"{seeded_server.ws}/graphql", pings=True) as client:
         client.introduce()
         for _ in range(3):
@@ -140,7 +140,7 @@ def test_a_client_that_answers_pings_is_pinged_again(
 def test_a_client_that_answers_no_ping_is_closed_so_that_it_connects_again(
     seeded_server: LiveServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("graph.websocket._PING_EVERY", 0.2)
+    monkeypatch.setattr("graph.transports.websocket._PING_EVERY", 0.2)
     with Client(f"{seeded_server.ws}/graphql", pings=True) as client:
         client.introduce()
         assert client.hear() == PING

@@ -91,7 +91,7 @@ def test_a_slow_reader_that_comes_back_has_missed_nothing(server: LiveServer) ->
 def test_a_reader_that_never_reads_is_cut_off_and_harms_nobody(
     server: LiveServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("graph.outbox.WRITE_DEADLINE", 1.0)
+    monkeypatch.setattr("graph.transports.outbox.WRITE_DEADLINE", 1.0)
     with Client(f"{server.ws}/graphql", receive_buffer=LITTLE) as stuck, Client(f"{server.ws}/graphql") as neighbour:
         stuck.introduce().subscribe("1", HEAVY)
         neighbour.introduce().subscribe("1", LIGHT)
@@ -128,7 +128,7 @@ def test_gauges_of_a_slow_reader_are_replaced_by_newer_ones(server: LiveServer) 
 def test_pings_of_a_client_that_does_not_read_the_answers_end_its_connection(
     server: LiveServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("graph.outbox.WRITE_DEADLINE", 1.0)
+    monkeypatch.setattr("graph.transports.outbox.WRITE_DEADLINE", 1.0)
     with Client(f"{server.ws}/graphql", receive_buffer=LITTLE) as stuck:
         ping = json.dumps({"type": "ping", "payload": {"x": "x" * 60_000}})
         with suppress(ConnectionClosed):

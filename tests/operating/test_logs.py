@@ -11,7 +11,7 @@ import pytest
 from serving import Graph, eventually
 from websockets.sync.client import connect
 
-from graph.logs import JsonLines, TextLines
+from graph.operating.logs import JsonLines, TextLines
 
 SECRETS = ("swordfish-1", "swordfish-2", "swordfish-3", "swordfish-4")
 

@@ -8,7 +8,7 @@ import pytest
 from exposition import complaints, families, value
 from serving import Graph, eventually, serving
 
-from graph.metrics import Names
+from graph.operating.metrics import Names
 
 
 def page(graph: Graph) -> str:

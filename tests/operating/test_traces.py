@@ -15,7 +15,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import SpanKind, StatusCode
 from serving import Graph, eventually, serving
 
-from graph.tracing import Traces
+from graph.operating.tracing import Traces
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 PARENT = "b7ad6b7169203331"
@@ -164,7 +164,7 @@ def test_without_traces_nothing_of_them_is_imported() -> None:
         "import sys; from datasources.settings import Settings; from graph.app import create_app; "
         "create_app(Settings(), 'postgresql://x/y'); "
         "print([name for name in sys.modules if name.startswith(('opentelemetry.sdk', 'opentelemetry.exporter', "
-        "'graph.tracing'))])"
+        "'graph.operating.tracing'))])"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.strip() == "[]"

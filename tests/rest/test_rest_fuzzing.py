@@ -7,10 +7,10 @@ import schemathesis
 from hypothesis import HealthCheck, Phase, settings
 from serving import Graph, serving
 
-from graph.openapi import openapi
-from graph.resources import RESOURCES
-from graph.rest import ROOT
+from graph.pages.openapi import openapi
 from graph.schema import build_schema, core
+from graph.transports.resources import RESOURCES
+from graph.transports.rest import ROOT
 
 pytestmark = pytest.mark.slow
 

@@ -8,10 +8,10 @@ import pytest
 from serving import Graph
 
 from clients.graphiql import build
-from graph.openapi import openapi
-from graph.resources import RESOURCES
-from graph.rest import ROOT
+from graph.pages.openapi import openapi
 from graph.schema import build_schema, core
+from graph.transports.resources import RESOURCES
+from graph.transports.rest import ROOT
 
 DOCUMENT: dict[str, Any] = openapi(core(build_schema()), "0")
 OPERATIONS = {path: item["get"] for path, item in DOCUMENT["paths"].items()}

@@ -7,9 +7,9 @@ import pytest
 from graphql import OperationDefinitionNode, parse, validate
 from serving import Graph
 
-from graph.resources import RESOURCES
-from graph.rest import DOCUMENT
 from graph.schema import build_schema, core
+from graph.transports.resources import RESOURCES
+from graph.transports.rest import DOCUMENT
 
 ROBOT = "robotId hostname status cpuPercent memoryMb currentJobId lastHeartbeat"
 JOB = "jobId workflowId workflowName robotId status createdAt completedAt durationMs"

@@ -20,7 +20,7 @@ from serving import Graph, serving
 from sighted import SETTINGS, bearing
 
 from datasources import scope
-from graph.resources import RESOURCES
+from graph.transports.resources import RESOURCES
 
 pytestmark = pytest.mark.slow
 

@@ -9,8 +9,8 @@ from graphql import GraphQLInterfaceType, GraphQLObjectType, parse
 
 import datasources
 from datasources.settings import Settings
-from graph.judgement import Judge
-from graph.lasting import FOR_THE_MOMENT, IN_MEMORY, UNTIL_CHANGED, Lasting, lasting_fields
+from graph.engine.judgement import Judge
+from graph.engine.lasting import FOR_THE_MOMENT, IN_MEMORY, UNTIL_CHANGED, Lasting, lasting_fields
 from graph.schema import build_schema, core
 from graph.types.roles import required_roles
 

@@ -16,8 +16,8 @@ from test_sharing import ERROR, Work, asked
 
 from datasources.scope import EVERYTHING, Scope
 from datasources.snapshots import Snapshots
-from graph.answers import Answer
-from graph.sharing import SharedAnswers
+from graph.engine.answers import Answer
+from graph.engine.sharing import SharedAnswers
 
 FLEET = "{ fleet { totalRobots queueDepth } }"
 

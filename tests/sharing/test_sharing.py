@@ -8,9 +8,9 @@ import pytest
 
 from datasources.scope import EVERYTHING, Scope
 from datasources.snapshots import Snapshots
-from graph.answers import Answer
-from graph.lasting import Lasting
-from graph.sharing import Asked, SharedAnswers
+from graph.engine.answers import Answer
+from graph.engine.lasting import Lasting
+from graph.engine.sharing import Asked, SharedAnswers
 
 ERROR = {"message": "no", "extensions": {"code": "INTERNAL"}}
 

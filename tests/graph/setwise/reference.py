@@ -9,7 +9,7 @@ from typing import Any
 from graphql import DocumentNode, ExecutionResult, GraphQLSchema, execute, execute_subscription_event
 from graphql import Executor as GraphQLExecutor
 
-from graph.setwise.planner import Setwise
+from graph.engine.setwise.planner import Setwise
 from graph.types.scalars import encode
 
 _MOST_FIELDS = 1000

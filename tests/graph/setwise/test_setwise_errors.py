@@ -13,9 +13,9 @@ from reference import by_graphql_core, set_at_a_time, told
 from datasources.postgres import Database, UpstreamTimeout
 from datasources.settings import Settings
 from graph.context import Context
-from graph.documents import Documents
-from graph.execution import Executor
-from graph.requests import Request
+from graph.engine.documents import Documents
+from graph.engine.execution import Executor
+from graph.engine.requests import Request
 from graph.schema import build_schema, core
 from graph.viewer import ANYBODY
 

@@ -1,0 +1,1 @@
+"""The command line: `casare-monitor` and what it starts."""

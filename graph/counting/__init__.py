@@ -1,0 +1,1 @@
+"""What is counted for Prometheus beside requests: what workers do, the fleet, jobs as they end."""

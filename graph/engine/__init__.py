@@ -1,0 +1,1 @@
+"""From a document to an answer: known, judged, permitted, planned, executed, shared."""

@@ -1,0 +1,1 @@
+"""How much of everything anybody may have, and for how long."""

@@ -1,0 +1,1 @@
+"""What who runs it sees: logs, metrics and traces of every exchange."""

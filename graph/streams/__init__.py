@@ -1,0 +1,1 @@
+"""Subscriptions as they are executed: once for all who ask the same."""
