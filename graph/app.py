@@ -28,6 +28,7 @@ from graph.counting.finished_jobs import FinishedJobs
 from graph.counting.fleet_metrics import FleetMetrics, MetricsPage
 from graph.counting.tallies import Tallies
 from graph.engine.documents import Documents
+from graph.engine.observed import ObservedExecutor, Watch
 from graph.engine.sharing import SharedAnswers
 from graph.limits.admission import Admission
 from graph.limits.pace import Pace
@@ -45,7 +46,7 @@ from graph.schema import build_schema, core
 from graph.streams.streaming import Streams
 from graph.transports.http import GraphQLEndpoint, Shortcut
 from graph.transports.legacy import legacy_routes
-from graph.transports.observed import ObservedExecutor, ObservedOperations, Watch
+from graph.transports.operations import Operations
 from graph.transports.outbox import Traffic
 from graph.transports.rest import rest_routes
 from graph.transports.sse import StreamedAnswers
@@ -78,7 +79,7 @@ def create_app(settings: Settings, dsn: str, spans: Spans | None = None) -> Fast
         seen = database.scoped(viewer.view(masking=settings.mask_error_messages))
         return Context(seen, settings, correlation_id, viewer, pace, collector=live.collector)
 
-    operations = ObservedOperations(executor, streams, context, metrics, audit.refused)
+    operations = Operations(executor, streams, context, metrics, audit.refused)
     counters = {"pace": pace.counts, "audit": audit.counts} | ({} if shared is None else {"answers": shared.counts})
     tallies = Tallies(metrics, traffic, streams, live, counters)
     finished_jobs = FinishedJobs(database, metrics, live)

@@ -38,6 +38,7 @@ from graph.engine.variables import count_values
 from graph.errors import ClientError, present
 from graph.limits.deadline import Deadline
 from graph.limits.pace import RateLimited
+from graph.operating.exchanges import current
 
 _REFUSAL = 10_000  # what looking at a document costs that is refused: as long as an answer of that size may take
 _LIGHT = 100  # cost of an event up to which all that came at once are executed together
@@ -119,6 +120,8 @@ class Executor:
         """The response to an operation."""
         if operation.type is OperationType.SUBSCRIPTION:
             return _refused([GraphQLError(_NOT_BY_REQUEST)], "SUBSCRIPTION_NOT_STREAMED", context)
+        if operation.type is OperationType.MUTATION and (now := current.get()) is not None:
+            now.reports = True
         return await self._execute(operation, context)
 
     def _prepared(self, request: Request, context: Context) -> Operation:

@@ -16,6 +16,7 @@ from graphql import GraphQLError
 
 from datasources.events import Position
 from graph.context import Context, Moments
+from graph.engine.answers import Answer
 from graph.engine.execution import Executor, Operation, Refused
 from graph.errors import present
 from graph.streams.shared import SharedStream, Sink, Subscriber
@@ -28,14 +29,6 @@ from subscriptions.live import Live
 
 _NEAR = 100  # missed updates that are few enough to hold back the live ones meanwhile
 _JOIN = 10.0  # seconds until a shared stream has come to where a subscriber can join it
-
-
-class SubscriptionRefused(Exception):
-    """A subscription that cannot begin, or cannot go on; with the errors as they stand in a response."""
-
-    def __init__(self, errors: list[dict[str, Any]]) -> None:
-        super().__init__(errors[0]["message"])
-        self.errors = errors
 
 
 class Streams:
@@ -56,13 +49,10 @@ class Streams:
     async def subscribe(self, operation: Operation, context: Context, sink: Sink, *, after: str | None = None) -> None:
         """Serve a subscription until it is complete; cancel this to unsubscribe.
 
-        `after` is the cursor of a `Last-Event-ID`, which outweighs the operation's own. Raises SubscriptionRefused.
+        `after` is the cursor of a `Last-Event-ID`, which outweighs the operation's own. Raises Refused.
         """
         context.sight, context.moments = self._live.seen_by(context.viewer.scope), self._moments
-        try:
-            question = Question.of(operation, context.viewer)
-        except Refused as refused:
-            raise SubscriptionRefused(refused.answer.body["errors"]) from None
+        question = Question.of(operation, context.viewer)
         stream = self._join(question, operation, context)
         subscriber = Subscriber(sink)
         stream.subscribers.add(subscriber)
@@ -74,11 +64,9 @@ class Streams:
                 stream.show(subscriber)
             await subscriber.ended.wait()
             if stream.errors:
-                raise SubscriptionRefused(stream.errors)
+                raise Refused(Answer({"errors": stream.errors}, executed=False))
         except BadCursor as error:
-            raise SubscriptionRefused([_error(str(error), "BAD_CURSOR")]) from None
-        except Refused as refused:
-            raise SubscriptionRefused(refused.answer.body["errors"]) from None
+            raise Refused(Answer({"errors": [_error(str(error), "BAD_CURSOR")]}, executed=False)) from None
         finally:
             self._leave(question.key, stream, subscriber)
 

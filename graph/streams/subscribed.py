@@ -14,7 +14,6 @@ from graphql import (
     FragmentSpreadNode,
     InlineFragmentNode,
     OperationDefinitionNode,
-    OperationType,
     SelectionSetNode,
     StringValueNode,
     VariableNode,
@@ -22,8 +21,7 @@ from graphql import (
     visit,
 )
 
-from graph.engine.answers import Answer
-from graph.engine.execution import Operation, Refused
+from graph.engine.execution import Operation
 from graph.viewer import Viewer
 
 _LEDGER = frozenset({"jobUpdates", "nodeExecutions", "activity"})
@@ -45,11 +43,7 @@ class Question:
 
     @classmethod
     def of(cls, operation: Operation, viewer: Viewer) -> Question:
-        """What a viewer asks; raises Refused where it is no subscription."""
-        if operation.type is not OperationType.SUBSCRIPTION:
-            message = "This is no subscription: send queries and mutations as requests."
-            error = {"message": message, "extensions": {"code": "NOT_A_SUBSCRIPTION"}}
-            raise Refused(Answer({"errors": [error]}, executed=False))
+        """What a viewer asks with a subscription."""
         root = _root(operation.document, operation.definition.selection_set)
         variables = dict(operation.request.variables or {})
         value = next((argument.value for argument in root.arguments or () if argument.name.value == "after"), None)

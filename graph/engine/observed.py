@@ -1,37 +1,28 @@
-"""The executor and the operations of connections, watched: what they do stands in metrics, traces and the log."""
+"""The executor, watched: what operations and events do stands in metrics and traces."""
 
 from __future__ import annotations
 
-import logging
 import time
-import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Self
 
 from graphql import Executor as GraphQLExecutor
-from graphql import GraphQLSchema, OperationType
+from graphql import GraphQLSchema
 
 from datasources.postgres import StatementLog, statement_log
 from datasources.settings import Settings
-from graph.context import Context, ContextOf
+from graph.context import Context
 from graph.engine.answers import Answer
 from graph.engine.documents import Documents
-from graph.engine.execution import Executor, Operation, Refused
-from graph.engine.requests import Request
+from graph.engine.execution import Executor, Operation
 from graph.engine.sharing import SharedAnswers
-from graph.operating.exchanges import Exchange, OnRefusal, current
+from graph.operating.exchanges import Exchange, current
 from graph.operating.metrics import Metrics
 from graph.operating.spans import Spans
-from graph.streams.shared import Sink
-from graph.streams.streaming import Streams
-from graph.transports.operations import Errors, Operations
-from graph.viewer import Viewer
 
-_LONGEST_NAME = 100  # characters
-
-_log = logging.getLogger("graph.operations")
+LONGEST_NAME = 100  # characters
 
 
 @dataclass(slots=True)
@@ -98,7 +89,6 @@ class ObservedExecutor(Executor):
         now = current.get()
         if now is not None:
             now.operation = now.operation or name
-            now.reports = operation.type is OperationType.MUTATION
         with _Statements(now) as statements, self._watch.work(name, kind, context.correlation_id) as work:
             answer = await super()._execute(operation, context)
             if answer.executed:
@@ -117,75 +107,20 @@ class ObservedExecutor(Executor):
         with self._watch.work(name, "event", context.correlation_id) as work:
             bodies = await super()._push(operation, executor, events, context)
             for body in bodies:
-                work.codes += _codes(body)
+                work.codes += codes_of(body)
         for body in bodies:
-            self._watch.metrics.event(name, work.seconds, _codes(body))
+            self._watch.metrics.event(name, work.seconds, codes_of(body))
         return bodies
-
-
-class ObservedOperations(Operations):
-    """The operations of sockets and streams, each with its line in the log."""
-
-    def __init__(
-        self, executor: Executor, streams: Streams, context: ContextOf, metrics: Metrics, refused: OnRefusal
-    ) -> None:
-        super().__init__(executor, streams, context)
-        self._metrics = metrics
-        self._refused = refused
-
-    async def run(
-        self,
-        request: Request,
-        sink: Sink,
-        viewer: Viewer,
-        *,
-        found: Operation | Refused | None = None,
-        after: str | None = None,
-        correlation_id: str | None = None,
-    ) -> Errors | None:
-        """Run one until it is complete; gives the errors of one that could not begin, or not go on."""
-        connection = current.get()
-        now = Exchange(
-            correlation_id or uuid.uuid4().hex,
-            address=connection.address if connection else None,
-            operation=(request.operation_name or "")[:_LONGEST_NAME] or None,
-            viewer=viewer,
-        )
-        token = current.set(now)
-        started = time.perf_counter()
-        try:
-            errors = await super().run(request, sink, viewer, found=found, after=after, correlation_id=now.id)
-            now.codes += _codes({"errors": errors or ()})
-        finally:
-            current.reset(token)
-            for code in now.codes:
-                self._metrics.rejected(code)
-            if now.codes:
-                self._refused(now)
-            _log.info(
-                "operation %s %s",
-                now.operation or "-",
-                "refused" if now.codes else "ended",
-                extra={
-                    "request_id": now.id,
-                    "connection": connection.id if connection else None,
-                    "operation": now.operation,
-                    "viewer": now.viewer.name,
-                    "outcome": now.outcome,
-                    "codes": now.codes + now.failures,
-                    "duration_ms": round((time.perf_counter() - started) * 1000, 2),
-                },
-            )
-        return errors
 
 
 def name_of(operation: Operation) -> str | None:
     """What the client calls it."""
     name = operation.definition.name
-    return None if name is None else name.value[:_LONGEST_NAME]
+    return None if name is None else name.value[:LONGEST_NAME]
 
 
-def _codes(body: dict[str, Any]) -> list[str]:
+def codes_of(body: dict[str, Any]) -> list[str]:
+    """The codes of the errors in a response."""
     return [error["extensions"]["code"] for error in body.get("errors", ())]
 
 
