@@ -23,6 +23,7 @@ from graph.access.credentials import QueryTokens
 from graph.access.doors import door, sees_all
 from graph.access.hosts import Hosts
 from graph.access.keys import Keys
+from graph.access.origins import Origins
 from graph.context import Context
 from graph.counting.finished_jobs import FinishedJobs
 from graph.counting.fleet_metrics import FleetMetrics, MetricsPage
@@ -36,19 +37,18 @@ from graph.operating.exchanges import Exchanges
 from graph.operating.logs import configure
 from graph.operating.metrics import Metrics
 from graph.operating.spans import Spans
-from graph.pages.browser import Origins, SinglePage
 from graph.pages.docs import docs_routes
 from graph.pages.graphiql import asset_route, page_for
 from graph.pages.health import Health
 from graph.pages.openapi import openapi
 from graph.pages.policy import Policies
+from graph.pages.single_page import SinglePage
 from graph.schema import build_schema, core
 from graph.streams.streaming import Streams
+from graph.transports import legacy, rest
 from graph.transports.http import GraphQLEndpoint, Shortcut
-from graph.transports.legacy import legacy_routes
 from graph.transports.operations import Operations
 from graph.transports.outbox import Traffic
-from graph.transports.rest import rest_routes
 from graph.transports.sse import StreamedAnswers
 from graph.transports.websocket import GraphQLSocket
 from graph.viewer import Viewer
@@ -63,7 +63,7 @@ def create_app(settings: Settings, dsn: str, spans: Spans | None = None) -> Fast
     database = Database(dsn, settings, watch.statement)
     live = Live(database, dsn, settings)
     schema = core(build_schema())
-    documents = Documents(settings)
+    documents = Documents(settings, (rest.DOCUMENT, legacy.DOCUMENT))
     shared = None
     if settings.share_answers:
         shared = SharedAnswers(Snapshots(dsn, settings.offline_after_seconds), settings.operation_timeout_seconds)
@@ -130,10 +130,10 @@ def create_app(settings: Settings, dsn: str, spans: Spans | None = None) -> Fast
     app.routes.extend(
         [
             asset_route(),
-            Route("/graphql", endpoint),
+            Route("/graphql", endpoint),  # `Shortcut` comes before it, but for /graphql/, which is sent here
             WebSocketRoute("/graphql", GraphQLSocket(operations, traffic, authenticator, admission)),
-            *legacy_routes(operations, traffic, admission),
-            *rest_routes(executor, context, pace, settings),
+            *legacy.legacy_routes(operations, traffic, admission),
+            *rest.rest_routes(executor, context, pace, settings),
             *docs_routes(openapi(schema, app.version), settings.introspection),
             *Health(database, live).routes(),
             Route("/metrics", metrics_page if settings.metrics_open else door(metrics_page, sees_all)),

@@ -14,7 +14,7 @@ from datasources.postgres import Database, UpstreamError
 from datasources.settings import Settings
 from graph.limits.pace import Pace, payer
 from graph.loaders import Loaders
-from graph.types.reads import EVERYTHING, OfTypes
+from graph.reads import EVERYTHING, OfTypes
 from graph.viewer import Viewer
 from subscriptions.collector import RPAMetricsCollector
 from subscriptions.ledger import Part

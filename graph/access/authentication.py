@@ -16,7 +16,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from datasources.audit import AuditKind
 from datasources.postgres import UpstreamError
 from datasources.settings import Settings
-from graph.access.credentials import LONGEST, Refused, bearer, presented
+from graph.access.credentials import LONGEST, CredentialsRefused, bearer, presented
+from graph.access.expiry import FORBIDDEN
 from graph.access.jwks import PublishedKeys
 from graph.access.keys import PREFIX, Keys
 from graph.access.signatures import ConfiguredKey, VerificationKeys, public_key, shared_secret
@@ -24,7 +25,6 @@ from graph.access.tokens import Tokens
 from graph.operating.exchanges import exchange
 from graph.viewer import ANYBODY, NOBODY, Viewer
 
-_FORBIDDEN = 4403
 _TRY_AGAIN_LATER = 1013
 _RETRY_AFTER = "2"  # seconds
 
@@ -79,7 +79,7 @@ class Authenticator:
             return NOBODY
         try:
             return await self._bearer(bearer(credentials) if " " in credentials else credentials)
-        except Refused as refused:
+        except CredentialsRefused as refused:
             raise self.refusal(refused, address) from refused
 
     async def viewer_of(self, scope: Scope) -> Viewer:
@@ -89,7 +89,7 @@ class Authenticator:
         address = exchange().address
         try:
             credentials = presented(scope)
-        except Refused as refused:
+        except CredentialsRefused as refused:
             raise self.refusal(refused, address) from refused
         return await self.viewer(credentials, address)
 
@@ -100,7 +100,7 @@ class Authenticator:
         try:
             credentials = presented(scope)
             return NOBODY if credentials is None else await self._bearer(credentials)
-        except (Refused, UpstreamError):
+        except (CredentialsRefused, UpstreamError):
             return NOBODY
 
     async def close(self) -> None:
@@ -111,17 +111,17 @@ class Authenticator:
 
     async def _bearer(self, credentials: str) -> Viewer:
         if len(credentials) > LONGEST:
-            raise Refused("longer than credentials are")
+            raise CredentialsRefused("longer than credentials are")
         if credentials.startswith(PREFIX):
             viewer, news = await self._keys.viewer(credentials)
             if news:
                 self._note(AuditKind.KEY_USED, viewer=viewer.name)
             return viewer
         if self._tokens is None:
-            raise Refused("there is no key that tokens could be signed with")
+            raise CredentialsRefused("there is no key that tokens could be signed with")
         return await self._tokens.viewer(credentials)
 
-    def refusal(self, refused: Refused, address: str | None) -> AuthenticationFailed:
+    def refusal(self, refused: CredentialsRefused, address: str | None) -> AuthenticationFailed:
         """What to raise where credentials are refused; the exchange counts it, its line in the log says why."""
         now = exchange()
         now.codes.append(refused.code)
@@ -172,7 +172,7 @@ class Authentication:
 async def _refuse(failed: AuthenticationFailed, scope: Scope, receive: Receive, send: Send) -> None:
     if scope["type"] == "websocket":
         reason = "token expired" if failed.code == "TOKEN_EXPIRED" else "Forbidden"
-        await _close(_FORBIDDEN, reason, scope, receive, send)
+        await _close(FORBIDDEN, reason, scope, receive, send)
         return
     headers = {"WWW-Authenticate": 'Bearer error="invalid_token"'}
     await _problem(401, "Unauthorized", str(failed), failed.code, headers, scope)(scope, receive, send)

@@ -18,7 +18,7 @@ _API_KEY = re.compile(r"casare_[!-~]+")
 _FOUND = "casare.query_tokens"  # where a scope holds what its query held
 
 
-class Refused(Exception):
+class CredentialsRefused(Exception):
     """Why credentials are refused, in words that only the log is told."""
 
     def __init__(self, reason: str, code: str = "UNAUTHENTICATED") -> None:
@@ -53,7 +53,7 @@ def _decoded(text: bytes) -> str:
 
 
 def presented(scope: Scope) -> str | None:
-    """The token or API key that a request comes with, or None; raises Refused."""
+    """The token or API key that a request comes with, or None; raises CredentialsRefused."""
     found = []
     for name, value in scope["headers"]:
         if name == b"authorization":
@@ -61,23 +61,23 @@ def presented(scope: Scope) -> str | None:
         elif name == b"x-api-key":
             key = value.decode("latin-1")
             if not _API_KEY.fullmatch(key):
-                raise Refused("X-API-Key holds no API key")
+                raise CredentialsRefused("X-API-Key holds no API key")
             found.append(key)
     queried: Sequence[str] = scope.get(_FOUND, ())
     if queried and _may_be_in_the_query(scope):
         found.extend(queried)
     if len(found) > 1:
-        raise Refused("several credentials at once")
+        raise CredentialsRefused("several credentials at once")
     return found[0] if found else None
 
 
 def bearer(header: str) -> str:
-    """The credentials of an Authorization header, or of what is written as one; raises Refused."""
+    """The credentials of an Authorization header, or of what is written as one; raises CredentialsRefused."""
     if len(header) > LONGEST:
-        raise Refused("longer than credentials are")
+        raise CredentialsRefused("longer than credentials are")
     shape = _SHAPE.fullmatch(header)
     if shape is None:
-        raise Refused("Authorization is not of the scheme Bearer")
+        raise CredentialsRefused("Authorization is not of the scheme Bearer")
     return shape[1]
 
 

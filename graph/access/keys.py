@@ -18,7 +18,7 @@ from functools import partial
 from datasources.keys import ActiveKey, Key, KeyId, active_keys, digest_of, use_keys
 from datasources.postgres import Database, UpstreamError, UpstreamTimeout
 from datasources.scope import Scope
-from graph.access.credentials import Refused
+from graph.access.credentials import CredentialsRefused
 from graph.viewer import Role, Viewer
 
 _log = logging.getLogger(__name__)
@@ -46,18 +46,18 @@ class Keys:
         self._writing: asyncio.Task[None] | None = None
 
     async def viewer(self, credentials: str) -> tuple[Viewer, bool]:
-        """Who has this key, and whether its use is news; raises Refused, or UpstreamError."""
+        """Who has this key, and whether its use is news; raises CredentialsRefused, or UpstreamError."""
         shape = _SHAPE.fullmatch(credentials)
         if shape is None:
-            raise Refused("not of the shape of an API key")
+            raise CredentialsRefused("not of the shape of an API key")
         active = await self._find(KeyId(shape["id"]))
         expected = _NO_KEY if active is None else active.secret_sha256
         if not hmac.compare_digest(digest_of(shape["secret"]), expected) or active is None:
-            raise Refused("no active API key")
+            raise CredentialsRefused("no active API key")
         key = active.key
         expires_at = None if key.expires_at is None else key.expires_at.timestamp()
         if expires_at is not None and expires_at <= time.time():
-            raise Refused("this API key has expired", "TOKEN_EXPIRED")
+            raise CredentialsRefused("this API key has expired", "TOKEN_EXPIRED")
         viewer = Viewer(
             f"key:{key.name}",
             frozenset({Role(key.role)}),

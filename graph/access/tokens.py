@@ -23,7 +23,7 @@ import jwt
 
 from datasources.scope import EVERYTHING, Scope
 from datasources.settings import Settings
-from graph.access.credentials import Refused
+from graph.access.credentials import CredentialsRefused
 from graph.access.signatures import VerificationKey, VerificationKeys
 from graph.viewer import Role, Viewer
 
@@ -57,13 +57,13 @@ class Tokens:
         )
 
     async def viewer(self, token: str) -> Viewer:
-        """Who bears the token; raises Refused."""
+        """Who bears the token; raises CredentialsRefused."""
         digest = sha256(token.encode(errors="surrogatepass")).digest()
         met = self._met.get(digest)
         asks = _asks(token) if met is None else met.asks
         keys = await self._keys.of(*asks)
         if not keys:
-            raise Refused("no key for this kid and alg")
+            raise CredentialsRefused("no key for this kid and alg")
         if met is None or met.key is not keys[0] or not met.holds(time.time()):
             self._met.pop(digest, None)
             met = self._met[digest] = _Met(asks, keys[0], *_judged(self._claims(token, keys[0])))
@@ -78,20 +78,20 @@ class Tokens:
                 token, key.key, algorithms=key.algorithms, audience=self._audience, issuer=self._issuer
             )
         except jwt.PyJWTError as error:
-            raise Refused(f"{type(error).__name__}: {error}") from error
+            raise CredentialsRefused(f"{type(error).__name__}: {error}") from error
 
 
 def _asks(token: str) -> tuple[str | None, str]:
-    """The key and the algorithm that a token names; raises Refused."""
+    """The key and the algorithm that a token names; raises CredentialsRefused."""
     if not _SHAPE.fullmatch(token):
-        raise Refused("not a token")
+        raise CredentialsRefused("not a token")
     try:
         header = jwt.get_unverified_header(token)
     except jwt.PyJWTError as error:
-        raise Refused(f"no header: {error}") from error
+        raise CredentialsRefused(f"no header: {error}") from error
     key_id, algorithm = header.get("kid"), header.get("alg")
     if not isinstance(algorithm, str) or "crit" in header:
-        raise Refused("a header that asks for what is not understood")
+        raise CredentialsRefused("a header that asks for what is not understood")
     return key_id, algorithm
 
 
@@ -134,19 +134,19 @@ def _no_constant(word: str) -> None:
 
 
 def _judged(claims: Mapping[str, Any]) -> tuple[float, Viewer]:
-    """From when on claims hold that are signed, and the viewer that they tell of; raises Refused."""
+    """From when on claims hold that are signed, and the viewer that they tell of; raises CredentialsRefused."""
     name = claims.get("sub")
     if not isinstance(name, str) or not is_name(name):
-        raise Refused("sub names nobody")
+        raise CredentialsRefused("sub names nobody")
     now = time.time()
     issued, expires = _time(claims, "iat"), _time(claims, "exp")
     if not 0 < expires - issued <= LONGEST_LIFE:
-        raise Refused("a lifetime of more than 24 h, or of none")
+        raise CredentialsRefused("a lifetime of more than 24 h, or of none")
     if expires <= now:
-        raise Refused("expired", "TOKEN_EXPIRED")
+        raise CredentialsRefused("expired", "TOKEN_EXPIRED")
     begins = max(issued, _time(claims, "nbf") if "nbf" in claims else 0.0) - LEEWAY
     if begins > now:
-        raise Refused("not valid yet")
+        raise CredentialsRefused("not valid yet")
     roles = frozenset(_WORDS[word] for word in _texts(claims.get("roles", []), "roles") if word in _WORDS)
     scope = EVERYTHING
     if "environments" in claims:
@@ -163,15 +163,15 @@ def _time(claims: Mapping[str, Any], name: str) -> float:
     """A moment in seconds since 1970."""
     value = claims.get(name)
     if not isinstance(value, int | float) or isinstance(value, bool):
-        raise Refused(f"{name} is no number")
+        raise CredentialsRefused(f"{name} is no number")
     if not 0 <= value < _FOREVER:  # nor is what is no number, or endless
-        raise Refused(f"{name} is no moment")
+        raise CredentialsRefused(f"{name} is no moment")
     return float(value)
 
 
 def _texts(value: object, name: str) -> list[str]:
     if not isinstance(value, list) or not all(isinstance(text, str) and text.isprintable() for text in value):
-        raise Refused(f"{name} is no list of words")
+        raise CredentialsRefused(f"{name} is no list of words")
     return value
 
 

@@ -12,7 +12,6 @@ import logging
 from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import replace
-from importlib.resources import files
 
 from datasources.documents import DocumentRow, digest, documents, documents_mark
 from datasources.postgres import Database, UpstreamError
@@ -30,11 +29,11 @@ _log = logging.getLogger(__name__)
 
 
 class Documents:
-    """What one worker knows."""
+    """What one worker knows; its own documents are trusted whoever sends them."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, own: Iterable[str]) -> None:
         self._only_trusted = settings.documents == "trusted"
-        self._own = {digest(text): text for text in _stored_operations()}
+        self._own = {digest(text): text for text in own}
         self._trusted: dict[str, str] = {}
         self._hashes = set(self._own)
         self._told: OrderedDict[str, str] = OrderedDict()
@@ -103,12 +102,3 @@ class Documents:
         if text is not None:
             self._told.move_to_end(sha256)
         return text
-
-
-def _stored_operations() -> list[str]:
-    """What REST and the legacy sockets run, which is trusted whoever sends it."""
-    return [
-        path.read_text(encoding="utf-8")
-        for path in files("graph.transports").iterdir()
-        if path.name.endswith(".graphql")
-    ]

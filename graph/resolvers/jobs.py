@@ -1,4 +1,4 @@
-"""Jobs, from the root and as part of robots and workflows."""
+"""Jobs from the root."""
 
 from __future__ import annotations
 
@@ -6,17 +6,14 @@ from typing import Annotated
 
 import strawberry
 
-from datasources.jobs import JobCriteria, JobOrder, JobParent, JobRow, jobs_count, jobs_page
-from datasources.paging import Key, Page
+from datasources.jobs import JobOrder, jobs_count, jobs_page
 from graph.context import Info
-from graph.loaders.jobs import JobPageOf, JobsOf
-from graph.types.jobs import Job, JobFilter, JobFilterArgument, JobOrderArgument
+from graph.types.job_pages import connection_of, criteria_of, request_of
+from graph.types.jobs import Job, JobFilterArgument, JobOrderArgument
 from graph.types.loaded import loaded
-from graph.types.paging import After, Before, Connection, ConnectionOf, Count, First, Last, page_request
+from graph.types.paging import After, Before, Connection, ConnectionOf, First, Last
 from graph.types.roles import requires
 from graph.viewer import Role
-
-_ANY = JobCriteria()
 
 
 @strawberry.type
@@ -51,37 +48,7 @@ class JobQueries:
         filter: JobFilterArgument = None,
         order_by: JobOrderArgument = JobOrder.CREATED_AT_DESC,
     ) -> ConnectionOf:
-        database, criteria = info.context.database, _criteria(filter)
-        request = page_request(_list_name(order_by), order_by.value, first, after, last, before)
+        database, criteria = info.context.database, criteria_of(filter)
+        request = request_of(order_by, first, after, last, before)
         page = await jobs_page(database, criteria, order_by, request, info.context.reads.get("Job"))
-        return _connection(page, order_by, lambda: jobs_count(database, criteria))
-
-
-async def jobs_of(
-    info: Info,
-    parent: JobParent,
-    parent_id: str,
-    first: int,
-    after: str | None,
-    last: int | None,
-    before: str | None,
-    filter: JobFilter | None,
-    order_by: JobOrder,
-) -> ConnectionOf:
-    """A page of the jobs of one robot or workflow; all that are asked alike are read at once."""
-    loaders, jobs = info.context.loaders, JobsOf(parent, _criteria(filter))
-    request = page_request(_list_name(order_by), order_by.value, first, after, last, before)
-    page = await loaders.job_pages.load((parent_id, JobPageOf(jobs, order_by, request)))
-    return _connection(page, order_by, lambda: loaders.job_counts.load((parent_id, jobs)))
-
-
-def _criteria(filter: JobFilter | None) -> JobCriteria:
-    return _ANY if filter is None else filter.criteria()
-
-
-def _list_name(order: JobOrder) -> str:
-    return f"jobs:{order.name}"
-
-
-def _connection(page: Page[JobRow], order: JobOrder, count: Count) -> ConnectionOf:
-    return ConnectionOf(page, _list_name(order), lambda job: Key(order.value.key_of(job), job.job_id), count)
+        return connection_of(page, order_by, lambda: jobs_count(database, criteria))

@@ -12,10 +12,10 @@ from graphql import GraphQLError
 from datasources.events import Position
 from datasources.robots import RobotRow
 from graph.context import Context
+from graph.engine.answers import encode
 from graph.engine.execution import Executor, Operation, Refused
 from graph.errors import present
-from graph.streams.subscribed import Question
-from graph.types.scalars import encode
+from graph.streams.topic import Topic
 from subscriptions.cursor import read_cursor
 from subscriptions.follower import Trail
 from subscriptions.ledger import FromNow, LedgerUpdate
@@ -81,10 +81,10 @@ class SharedStream:
     """A subscription as it is executed for all who ask the same."""
 
     def __init__(
-        self, executor: Executor, operation: Operation, question: Question, context: Context, counts: Counter[str]
+        self, executor: Executor, operation: Operation, topic: Topic, context: Context, counts: Counter[str]
     ) -> None:
         self._executor = executor
-        self._question = question
+        self._topic = topic
         self._counts = counts
         self._part = FromNow()
         self._latest: dict[str, bytes] = {}
@@ -118,7 +118,7 @@ class SharedStream:
 
     def start(self) -> None:
         """Begin."""
-        self._task = asyncio.create_task(self._run(), name=f"stream-{self._question.field}")
+        self._task = asyncio.create_task(self._run(), name=f"stream-{self._topic.field}")
 
     def cancel(self) -> None:
         """End without waiting for the end."""
@@ -182,11 +182,11 @@ class SharedStream:
     def _deliver(self, event: object, body: dict[str, Any]) -> int:
         """Hand an answer to everybody; gives its size in bytes."""
         self._counts["executions"] += 1
-        if self._question.on_ledger:
+        if self._topic.on_ledger:
             key, cursor = None, getattr(event, "cursor", None)
         else:
             key, cursor = event.robot_id if isinstance(event, RobotRow) else "", None
-            if self._question.field == "fleet" and self._unchanged(body):
+            if self._topic.field == "fleet" and self._unchanged(body):
                 return 0
         payload = encode(body)
         if key is not None:
@@ -200,7 +200,7 @@ class SharedStream:
         """Whether a live query answers what it answered last, whenever that was."""
         data = body.get("data") or {}
         shown = [
-            {name: value for name, value in fleet.items() if name not in self._question.as_of}
+            {name: value for name, value in fleet.items() if name not in self._topic.as_of}
             for fleet in data.values()
             if isinstance(fleet, dict)
         ]

@@ -16,12 +16,11 @@ from graphql import GraphQLError
 
 from datasources.events import Position
 from graph.context import Context, Moments
-from graph.engine.answers import Answer
+from graph.engine.answers import Answer, encode
 from graph.engine.execution import Executor, Operation, Refused
 from graph.errors import present
 from graph.streams.shared import SharedStream, Sink, Subscriber
-from graph.streams.subscribed import Question
-from graph.types.scalars import encode
+from graph.streams.topic import Topic
 from subscriptions.cursor import BadCursor, write_cursor
 from subscriptions.follower import Follower
 from subscriptions.ledger import AtOnce, Between, LedgerUpdate, Part, start_behind
@@ -52,14 +51,14 @@ class Streams:
         `after` is the cursor of a `Last-Event-ID`, which outweighs the operation's own. Raises Refused.
         """
         context.sight, context.moments = self._live.seen_by(context.viewer.scope), self._moments
-        question = Question.of(operation, context.viewer)
-        stream = self._join(question, operation, context)
+        topic = Topic.of(operation, context.viewer)
+        stream = self._join(topic, operation, context)
         subscriber = Subscriber(sink)
         stream.subscribers.add(subscriber)
         self.counts["operations"] += 1
         try:
-            if question.on_ledger:
-                await self._catch_up(stream, subscriber, context, after or question.after)
+            if topic.on_ledger:
+                await self._catch_up(stream, subscriber, context, after or topic.after)
             else:
                 stream.show(subscriber)
             await subscriber.ended.wait()
@@ -68,7 +67,7 @@ class Streams:
         except BadCursor as error:
             raise Refused(Answer({"errors": [_error(str(error), "BAD_CURSOR")]}, executed=False)) from None
         finally:
-            self._leave(question.key, stream, subscriber)
+            self._leave(topic.key, stream, subscriber)
 
     async def close(self) -> None:
         """End all of them."""
@@ -76,11 +75,11 @@ class Streams:
         self._shared.clear()
         await asyncio.gather(*(stream.close() for stream in streams))
 
-    def _join(self, question: Question, operation: Operation, context: Context) -> SharedStream:
-        stream = self._shared.get(question.key)
+    def _join(self, topic: Topic, operation: Operation, context: Context) -> SharedStream:
+        stream = self._shared.get(topic.key)
         if stream is None or stream.over:
-            stream = SharedStream(self._executor, operation, question, context.fresh(), self.counts)
-            self._shared[question.key] = stream
+            stream = SharedStream(self._executor, operation, topic, context.fresh(), self.counts)
+            self._shared[topic.key] = stream
             stream.start()
         return stream
 

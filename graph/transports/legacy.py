@@ -25,14 +25,14 @@ from graph.transports.outbox import Outbox, Traffic, until_first
 from graph.transports.wire import SocketPeer
 from graph.viewer import Role, Viewer
 
-_DOCUMENT = (Path(__file__).parent / "legacy.graphql").read_text(encoding="utf-8")
+DOCUMENT = (Path(__file__).parent / "legacy.graphql").read_text(encoding="utf-8")
 _PATHS = {"/ws/live-jobs": "LiveJobs", "/ws/robot-status": "RobotStatus", "/ws/queue-metrics": "QueueMetrics"}
 
 
 def legacy_routes(operations: Operations, traffic: Traffic, admission: Admission) -> list[WebSocketRoute]:
     """The routes of the three sockets."""
     return [
-        WebSocketRoute(path, LegacySocket(Request(_DOCUMENT, operation_name=name), operations, traffic, admission))
+        WebSocketRoute(path, LegacySocket(Request(DOCUMENT, operation_name=name), operations, traffic, admission))
         for path, name in _PATHS.items()
     ]
 

@@ -25,6 +25,7 @@ from starlette.types import Receive, Scope, Send
 
 from datasources.settings import Settings
 from graph.context import ContextOf
+from graph.engine.answers import encode
 from graph.engine.execution import Executor
 from graph.engine.requests import Request
 from graph.limits.pace import Allowance, Pace, RateLimited, Standing, payer
@@ -33,7 +34,6 @@ from graph.transports.presence import GONE, ClientGone, while_there
 from graph.transports.resources import RESOURCES, BadParameter, Parameter, Resource
 from graph.transports.tags import is_known, tag_of
 from graph.types.paging import MOST
-from graph.types.scalars import encode
 
 _log = logging.getLogger("graph")
 

@@ -18,7 +18,7 @@ from typing import Any
 
 from datasources.postgres import UpstreamError
 from graph.access.authentication import AuthenticationFailed, Authenticator
-from graph.access.credentials import Refused
+from graph.access.credentials import CredentialsRefused
 from graph.access.expiry import End, Expiry
 from graph.operating.exchanges import exchange
 from graph.viewer import NOBODY, Viewer
@@ -84,7 +84,7 @@ class Speaker:
         return await self._authenticator.viewer(token, self._address)
 
     def _refusal(self, reason: str) -> AuthenticationFailed:
-        return self._authenticator.refusal(Refused(reason), self._address)
+        return self._authenticator.refusal(CredentialsRefused(reason), self._address)
 
     def _meet(self, viewer: Viewer) -> None:
         self.viewer = exchange().viewer = viewer

@@ -8,9 +8,9 @@ import strawberry
 
 from datasources.activity import ActivityRow, ActivityType
 from graph.context import Info
+from graph.reads import reads
 from graph.types.jobs import Job
 from graph.types.loaded import loaded
-from graph.types.reads import reads
 from graph.types.robots import Robot
 from graph.types.scalars import described_enum
 from graph.types.updates import ActivityKind

@@ -8,7 +8,7 @@ import strawberry
 
 from datasources.executions import NodeExecutionRow
 from datasources.statuses import NodeStatus
-from graph.types.reads import reads
+from graph.reads import reads
 from graph.types.scalars import described_enum
 
 described_enum(

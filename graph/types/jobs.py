@@ -11,11 +11,11 @@ from datasources.jobs import JobCriteria, JobOrder, JobRow
 from datasources.statuses import JobStatus
 from datasources.workflows import WorkflowRow
 from graph.errors import BadUserInput
+from graph.reads import reads
 from graph.types.executions import NodeExecution
 from graph.types.loaded import loaded
 from graph.types.node import Node
 from graph.types.paging import search_text
-from graph.types.reads import reads
 from graph.types.scalars import described_enum
 
 if TYPE_CHECKING:

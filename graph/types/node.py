@@ -12,7 +12,7 @@ from datasources.jobs import JobRow
 from datasources.robots import RobotRow
 from datasources.workflows import WorkflowRow
 from graph.errors import BadUserInput
-from graph.types.reads import reads
+from graph.reads import reads
 
 Row = JobRow | RobotRow | WorkflowRow
 

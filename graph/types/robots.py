@@ -14,13 +14,13 @@ from datasources.statuses import RobotStatus
 from datasources.windows import AnalyticsScope, Step
 from graph.context import Info
 from graph.errors import BadUserInput
-from graph.resolvers.jobs import jobs_of
+from graph.reads import reads
 from graph.types.analytics import Analytics
+from graph.types.job_pages import jobs_of
 from graph.types.jobs import Job, JobFilterArgument, JobOrderArgument
 from graph.types.loaded import loaded
 from graph.types.node import Node
 from graph.types.paging import After, Before, Connection, ConnectionOf, First, Last, search_text
-from graph.types.reads import reads
 from graph.types.scalars import described_enum, format_time
 from graph.types.windows import ExactArgument, TimeWindow, WindowArgument, analytics_scope, window_bounds
 

@@ -6,9 +6,8 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from enum import Enum
-from typing import Any, NewType
+from typing import NewType
 
-import orjson
 import strawberry
 from strawberry.types.enum import StrawberryEnumDefinition
 from strawberry.types.scalar import ScalarDefinition
@@ -28,11 +27,6 @@ Duration = NewType("Duration", timedelta)
 def format_time(moment: datetime) -> str:
     """The moment in UTC, as ISO 8601 with `Z`."""
     return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
-
-
-def encode(body: Any) -> bytes:
-    """JSON in which moments in UTC look as `format_time` has them: an answer may hold them as they are."""
-    return orjson.dumps(body, option=orjson.OPT_UTC_Z)
 
 
 def parse_time(value: object) -> datetime:

@@ -11,8 +11,8 @@ from datasources.jobs import JobOrder, JobParent
 from datasources.windows import AnalyticsScope
 from datasources.workflows import WorkflowRow
 from graph.context import Info
-from graph.resolvers.jobs import jobs_of
 from graph.types.analytics import Analytics
+from graph.types.job_pages import jobs_of
 from graph.types.jobs import Job, JobFilterArgument, JobOrderArgument
 from graph.types.node import Node
 from graph.types.paging import After, Before, Connection, ConnectionOf, First, Last

@@ -16,7 +16,7 @@ from datasources.keys import KeyNotCreated, create_key, revoke_key
 from datasources.postgres import Database
 from datasources.settings import Settings
 from graph.access import keys as keys_of_worker
-from graph.access.credentials import Refused
+from graph.access.credentials import CredentialsRefused
 from graph.access.keys import Keys
 
 T = TypeVar("T")
@@ -220,7 +220,7 @@ async def test_a_flood_of_forged_keys_does_not_reach_the_database(dsn: str) -> N
     async def comes(key: str) -> Any:
         try:
             return await keys.viewer(key)
-        except Refused:
+        except CredentialsRefused:
             return None
 
     assert await comes(good) is not None

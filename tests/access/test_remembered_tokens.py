@@ -9,7 +9,7 @@ import pytest
 from tokens_at_hand import HOUR, RSA_KEY, SECRET, claims, pem, signed
 
 from graph.access import tokens
-from graph.access.credentials import Refused
+from graph.access.credentials import CredentialsRefused
 from graph.access.signatures import VerificationKey, public_key, shared_secret
 from graph.access.tokens import Tokens
 
@@ -48,7 +48,7 @@ async def test_a_remembered_token_is_refused_once_its_time_is_over(clock: Any) -
     token = signed(claims(iat=NOW, exp=NOW + HOUR))
     await known.viewer(token)
     clock.now += HOUR
-    with pytest.raises(Refused, match="expired") as refused:
+    with pytest.raises(CredentialsRefused, match="expired") as refused:
         await known.viewer(token)
     assert refused.value.code == "TOKEN_EXPIRED"
 
@@ -58,7 +58,7 @@ async def test_a_remembered_token_is_refused_where_the_clock_is_set_back_before_
     token = signed(claims(iat=NOW, exp=NOW + HOUR))
     await known.viewer(token)
     clock.now -= 60
-    with pytest.raises(Refused, match="not valid yet"):
+    with pytest.raises(CredentialsRefused, match="not valid yet"):
         await known.viewer(token)
 
 
@@ -68,10 +68,10 @@ async def test_a_remembered_token_is_refused_once_its_key_is_gone_or_another() -
     token = signed(claims())
     await known.viewer(token)
     ring.keys = [shared_secret(SECRET[::-1] + SECRET)]
-    with pytest.raises(Refused, match="InvalidSignatureError"):
+    with pytest.raises(CredentialsRefused, match="InvalidSignatureError"):
         await known.viewer(token)
     ring.keys = [public_key(pem(RSA_KEY))]
-    with pytest.raises(Refused, match="no key"):
+    with pytest.raises(CredentialsRefused, match="no key"):
         await known.viewer(token)
 
 
@@ -89,6 +89,6 @@ async def test_no_more_than_so_many_tokens_are_remembered(monkeypatch: pytest.Mo
 
 async def test_what_is_refused_is_not_remembered() -> None:
     known = Tokens(Keyring(shared_secret(SECRET)), None, None)
-    with pytest.raises(Refused):
+    with pytest.raises(CredentialsRefused):
         await known.viewer(signed(claims(), "x" * 40))
     assert not known._met

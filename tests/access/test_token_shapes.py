@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from tokens_at_hand import SECRET, claims, segment, signed
 
-from graph.access.credentials import Refused
+from graph.access.credentials import CredentialsRefused
 from graph.access.signatures import ConfiguredKey, shared_secret
 from graph.access.tokens import LEEWAY, LONGEST_LIFE, Tokens
 from graph.viewer import Viewer
@@ -26,7 +26,7 @@ NAMES = st.sampled_from(["sub", "exp", "iat", "nbf", "aud", "iss", "jti", "roles
 def viewer_of(token: str) -> Viewer | None:
     try:
         return asyncio.run(TOKENS.viewer(token))
-    except Refused:
+    except CredentialsRefused:
         return None
 
 

@@ -33,7 +33,7 @@ from graph.engine.setwise.leaves import leaves
 from graph.engine.setwise.places import Place, Run
 from graph.engine.setwise.shapes import Column, Shape, Unusual
 from graph.engine.setwise.sources import source
-from graph.types.reads import EVERYTHING, NOTHING, OfTypes, reads_of, together
+from graph.reads import EVERYTHING, NOTHING, OfTypes, reads_of, together
 
 _log = logging.getLogger(__name__)
 

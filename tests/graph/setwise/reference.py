@@ -9,8 +9,8 @@ from typing import Any
 from graphql import DocumentNode, ExecutionResult, GraphQLSchema, execute, execute_subscription_event
 from graphql import Executor as GraphQLExecutor
 
+from graph.engine.answers import encode
 from graph.engine.setwise.planner import Setwise
-from graph.types.scalars import encode
 
 _MOST_FIELDS = 1000
 

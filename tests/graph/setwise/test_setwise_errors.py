@@ -108,7 +108,7 @@ async def test_a_statement_that_took_too_long_is_not_asked_again(seeded_dsn: str
     database = _Slow(seeded_dsn, settings)
     await database.open()
     try:
-        executor = Executor(core(build_schema()), settings, Documents(settings))
+        executor = Executor(core(build_schema()), settings, Documents(settings, ()))
         request = Request("{ jobs(first: 2) { nodes { jobId nodeExecutions { nodeId } } } fleet { totalRobots } }")
         async with asyncio.timeout(20):
             answer = await executor.answer(request, Context(database, settings, "id", ANYBODY))

@@ -28,7 +28,7 @@ _LEDGER = frozenset({"jobUpdates", "nodeExecutions", "activity"})
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class Topic:
     """A subscription's root field; those with the same `key` are told the same."""
 
     field: str
@@ -42,7 +42,7 @@ class Question:
         return self.field in _LEDGER
 
     @classmethod
-    def of(cls, operation: Operation, viewer: Viewer) -> Question:
+    def of(cls, operation: Operation, viewer: Viewer) -> Topic:
         """What a viewer asks with a subscription."""
         root = _root(operation.document, operation.definition.selection_set)
         variables = dict(operation.request.variables or {})
