@@ -25,17 +25,16 @@ from graph.engine.execution import Executor, MutationRefused, Refused
 from graph.engine.requests import BadRequest, Request
 from graph.limits.deadline import Deadline
 from graph.operating.exchanges import exchange
+from graph.transports.accepting import GRAPHQL, JSON, negotiated, prefers_html
 from graph.transports.presence import GONE, ClientGone, while_there
 from graph.transports.sse import StreamedAnswers, accepts_streams
 from graph.transports.tags import is_known, tag_of
 
-_JSON = "application/json"
-_GRAPHQL = "application/graphql-response+json"
 _BODY_TIMEOUT = 8.0  # seconds for a client to send its whole body
 _STATUSES = {"UNAUTHENTICATED": 401, "FORBIDDEN": 403, "INTROSPECTION_DISABLED": 403, "RATE_LIMITED": 429}
 _OF_DOCUMENTS = frozenset({"query", "documentId", "extensions"})  # parameters, of which a page for people has none
 _HANG_UP = {"Connection": "close"}  # what remains of a body is not read
-_CONTENT_TYPES = {kind: (b"content-type", f"{kind}; charset=utf-8".encode()) for kind in (_JSON, _GRAPHQL)}
+_CONTENT_TYPES = {kind: (b"content-type", f"{kind}; charset=utf-8".encode()) for kind in (JSON, GRAPHQL)}
 _VARY = (b"vary", b"Accept, Authorization, X-API-Key, Origin")  # the last as `Policies` has it: it need not change it
 _NOT_KEPT = (b"cache-control", b"no-store")
 _HEADS_KNOWN = 32  # values of a header whose meaning is remembered
@@ -96,15 +95,17 @@ class GraphQLEndpoint:
         except HttpError as error:
             now.codes.append(error.code)
             body = {"errors": [{"message": str(error), "extensions": {"code": error.code}}]}
-            return Response(orjson.dumps(body), error.status, error.headers, media_type=_JSON)
+            return Response(orjson.dumps(body), error.status, error.headers, media_type=JSON)
 
     async def _respond(self, request: HttpRequest, correlation_id: str) -> ASGIApp:
         accept = _header(request, b"accept") or "*/*"
         to_read = request.method in {"GET", "HEAD"}
-        if to_read and _OF_DOCUMENTS.isdisjoint(request.query_params) and _prefers_html(accept):
+        if to_read and _OF_DOCUMENTS.isdisjoint(request.query_params) and prefers_html(accept):
             return self._page()
         streamed = accepts_streams(accept)
-        media_type = _JSON if streamed and _JSON not in accept and _GRAPHQL not in accept else _negotiate(accept)
+        media_type = JSON if streamed and JSON not in accept and GRAPHQL not in accept else negotiated(accept)
+        if media_type is None:
+            raise HttpError(406, f"The answer can be {GRAPHQL} or {JSON}.", "NOT_ACCEPTABLE")
         if request.method == "POST":
             _check_content_type(_header(request, b"content-type") or "")
             asked = _read_request(_json(await self._body(request), "The body"))
@@ -136,7 +137,7 @@ class GraphQLEndpoint:
     def _written(self, answer: Answer, asked: Request, request: HttpRequest, media_type: str) -> ASGIApp:
         now = exchange()
         errors = answer.errors
-        status = 200 if answer.executed or media_type == _JSON else 400
+        status = 200 if answer.executed or media_type == JSON else 400
         if not answer.executed:
             now.codes.extend(error["extensions"]["code"] for error in errors)
             status = _STATUSES.get(errors[0]["extensions"]["code"], status)
@@ -206,8 +207,8 @@ def _header(request: HttpRequest, name: bytes) -> str | None:
 def _check_content_type(content_type: str) -> None:
     """Refuse a body that is no JSON in UTF-8; raises HttpError."""
     kind, _, parameters = content_type.partition(";")
-    if kind.strip().lower() != _JSON:
-        message = f"Send {_JSON}, not {kind.strip()[:60] or 'a body without Content-Type'}."
+    if kind.strip().lower() != JSON:
+        message = f"Send {JSON}, not {kind.strip()[:60] or 'a body without Content-Type'}."
         raise HttpError(415, message, "UNSUPPORTED_MEDIA_TYPE")
     charset = re.search(r"charset\s*=\s*\"?([\w-]+)", parameters, re.IGNORECASE)
     if charset is not None and charset[1].lower() not in {"utf-8", "utf8"}:
@@ -246,32 +247,3 @@ def _read_request(body: Any) -> Request:
         return Request.read(body)
     except BadRequest as error:
         raise HttpError(400, f"{error}", "BAD_REQUEST") from None
-
-
-def _accepted(accept: str) -> dict[str, float]:
-    """The media types of an Accept header with their weights."""
-    weights: dict[str, float] = {}
-    for part in accept.split(","):
-        kind, *parameters = (piece.strip().lower() for piece in part.split(";"))
-        weight = next((piece[2:] for piece in parameters if piece.startswith("q=")), "1")
-        weights[kind] = float(weight) if re.fullmatch(r"[01](\.\d{1,3})?", weight) else 0.0
-    return weights
-
-
-@lru_cache(maxsize=_HEADS_KNOWN)
-def _prefers_html(accept: str) -> bool:
-    weights = _accepted(accept)
-    html = weights.get("text/html", 0.0)
-    return html > 0 and html >= max(weights.get(_JSON, 0.0), weights.get(_GRAPHQL, 0.0))
-
-
-@lru_cache(maxsize=_HEADS_KNOWN)
-def _negotiate(accept: str) -> str:
-    """The media type of the answer; raises HttpError where the client takes none that there is."""
-    weights = _accepted(accept)
-    anything = max(weights.get("*/*", 0.0), weights.get("application/*", 0.0))
-    graphql, json = weights.get(_GRAPHQL, anything), weights.get(_JSON, anything)
-    if graphql == json == 0.0:
-        raise HttpError(406, f"The answer can be {_GRAPHQL} or {_JSON}.", "NOT_ACCEPTABLE")
-    named = _GRAPHQL in weights or _JSON not in weights
-    return _GRAPHQL if graphql >= json and named and _GRAPHQL in weights else _JSON

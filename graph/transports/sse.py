@@ -25,6 +25,7 @@ from graph.engine.requests import Request
 from graph.limits.admission import Admission, Crowded
 from graph.operating.exchanges import exchange
 from graph.streams.shared import Sink
+from graph.transports.accepting import accepted
 from graph.transports.operations import Errors, Operations
 from graph.transports.outbox import SLOW_REASON, WRITE_DEADLINE, Outbox, Traffic, until_first
 from graph.viewer import Viewer
@@ -90,7 +91,11 @@ _ANSWERS = {"application/graphql-response+json", "application/json", "applicatio
 @lru_cache(maxsize=_ACCEPTED)
 def accepts_streams(accept: str) -> bool:
     """Whether a client that sends this Accept header would take an answer that is a stream."""
-    return any(kind in _FORMATS for kind in _accepted(accept))
+    return not _FORMATS.keys().isdisjoint(_taken(accept))
+
+
+def _taken(accept: str) -> list[str]:
+    return [kind for kind, weight in accepted(accept).items() if weight > 0]
 
 
 class StreamedAnswers:
@@ -106,7 +111,7 @@ class StreamedAnswers:
 
         Raises Refused where that can be told otherwise, and MutationRefused for a mutation that came by GET.
         """
-        accept = _accepted(http.headers.get("accept", "*/*"))
+        accept = _taken(http.headers.get("accept", "*/*"))
         form = next((_FORMATS[kind] for kind in accept if kind in _FORMATS), None)
         if form is None or http.method == "HEAD":
             return None
@@ -130,11 +135,6 @@ class StreamedAnswers:
             correlation_id=correlation_id,
         )
         return StreamedAnswer(run, form, self._traffic, self._admission)
-
-
-def _accepted(accept: str) -> list[str]:
-    parts = [[piece.strip().lower() for piece in part.split(";")] for part in accept.split(",")]
-    return [kind for kind, *parameters in parts if "q=0" not in parameters]
 
 
 class StreamedAnswer(StreamingResponse):
