@@ -52,7 +52,8 @@ def test_the_answer_comes_in_the_media_type_that_the_client_prefers(raw, accept:
 
 
 @pytest.mark.parametrize(
-    "accept", ["text/html", "text/plain", "junk", ";;;", ",,,", "*/*;q=0", f"{JSON};q=2", "x" * 8000]
+    "accept",
+    ["text/html", "text/plain", "junk", ";;;", ",,,", "*/*;q=0", "text/event-stream;q=0.0", f"{JSON};q=2", "x" * 8000],
 )
 def test_a_client_that_takes_no_json_is_told_so(raw, accept: str) -> None:
     answer = post(raw, accept=accept)
