@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -36,10 +36,10 @@ def depth(graph: Graph) -> int | None:
 
 
 @contextmanager
-def locked(graph: Graph, tables: str) -> Iterator[None]:
+def locked(dsn: str, tables: str) -> Iterator[None]:
     """Nobody can read these tables for as long as the block lasts."""
     with asyncio.Runner() as runner:
-        connection = runner.run(asyncpg.connect(graph.dsn, timeout=10))
+        connection = runner.run(asyncpg.connect(dsn, timeout=10))
         runner.run(connection.execute(f"BEGIN; LOCK TABLE {tables}", timeout=10))
         try:
             yield
@@ -51,7 +51,7 @@ def test_the_fleet_and_the_queue_are_told_without_reading_jobs(graph: Graph) -> 
     new_jobs(graph, 3)
     eventually(lambda: depth(graph) == 3)
     query = {"query": "subscription { queueMetrics { depth } }"}
-    with locked(graph, "monitor.jobs"):
+    with locked(graph.dsn, "monitor.jobs"):
         graph.sql("INSERT INTO monitor.reported_queues (environment, depth, at) VALUES ('production', 4, now())")
         eventually(lambda: depth(graph) == 7)
         with graph.http.stream("GET", "/graphql", params=query, headers={"Accept": "text/event-stream"}) as stream:
@@ -111,5 +111,14 @@ def test_while_the_database_is_away_the_fleet_is_stale_and_as_of_when_it_was_kno
 
 @pytest.mark.slow
 def test_before_the_fleet_is_in_memory_it_is_read_and_what_needs_memory_waits(dsn: str) -> None:
-    with serving(dsn) as graph, locked(graph, "monitor.reported_queues"):
-        assert graph.ask("{ fleet { totalRobots } }").data["fleet"]["totalRobots"] == 0
+    of_memory = "{ fleet { throughput { completed } } }"
+    with ExitStack() as held:
+        held.enter_context(locked(dsn, "monitor.ledger, monitor.events"))  # the collector cannot begin
+        with serving(dsn) as graph:
+            asked = graph.ask("{ fleet { totalRobots queueDepth } }")
+            assert asked.data == {"fleet": {"totalRobots": 0, "queueDepth": 0}}
+            assert asked.statements == 2
+            assert graph.ask(of_memory).codes == ["UPSTREAM_UNAVAILABLE"]
+            held.close()
+            eventually(lambda: not graph.ask(of_memory).codes)
+            assert graph.ask(of_memory).statements == 0

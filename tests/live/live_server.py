@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import socket
 import threading
@@ -103,6 +104,18 @@ def serving_live(dsn: str, **settings: Any) -> Iterator[LiveServer]:
             server.should_exit = True
             thread.join(timeout=15)
             assert not thread.is_alive(), "the server did not stop"
+
+
+def task_names() -> list[str]:
+    """The names of the tasks in all the loops of this process."""
+    # A weak proxy has the class of what it stands for, and raises where that is gone.
+    tasks = [thing for thing in gc.get_objects() if issubclass(type(thing), asyncio.Task)]
+    return [task.get_name() for task in tasks if not task.done()]
+
+
+def has_begun() -> bool:
+    """Whether a worker in this process has started the last that it starts for itself."""
+    return "live-jobs-keep-up" in task_names()
 
 
 def wait_until(holds: Callable[[], bool], seconds: float = PATIENCE) -> None:

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 
 import psutil
 import pytest
-from live_server import PROBE, Client, LiveServer, wait_until
+from live_server import PROBE, Client, LiveServer, has_begun, wait_until
 
 from datasources.events import Position
 from datasources.settings import Settings
@@ -158,6 +158,7 @@ async def test_a_reading_that_takes_long_does_not_undo_a_later_one() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("abruptly", [False, True])
 def test_a_thousand_connections_that_come_and_go_leave_nothing(server: LiveServer, abruptly: bool) -> None:
+    wait_until(has_begun)
     process = psutil.Process()
     files = process.num_fds()
     for _ in range(10):

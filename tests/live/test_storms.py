@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import json
 import re
 import resource
@@ -16,7 +15,7 @@ from functools import partial
 import psutil
 import pytest
 from cutting_proxy import cut
-from live_server import Client, LiveServer, serving_live
+from live_server import Client, LiveServer, has_begun, serving_live, task_names
 from redis_server import until
 
 from datasources.events import Position
@@ -126,14 +125,9 @@ def nobody(server: LiveServer) -> bool:
     return traffic.open_sockets == traffic.open_streams == traffic.open_operations == 0
 
 
-def names() -> list[str]:
-    """The names of the tasks in all the loops of this process."""
-    return [thing.get_name() for thing in gc.get_objects() if isinstance(thing, asyncio.Task) and not thing.done()]
-
-
 def tasks() -> int:
-    """How many there are."""
-    return len(names())
+    """How many there are in all the loops of this process."""
+    return len(task_names())
 
 
 async def test_a_thousand_who_are_cut_off_at_once_come_back_and_miss_nothing(
@@ -151,7 +145,7 @@ async def test_a_thousand_who_are_cut_off_at_once_come_back_and_miss_nothing(
 
 
 async def test_a_thousand_abrupt_ends_leave_nothing_behind(server: LiveServer, transport: str) -> None:
-    await until(lambda: "live-jobs-keep-up" in names())  # the last that a worker starts for itself
+    await until(has_begun)
     process = psutil.Process()
     files, running = process.num_fds() + Settings().pool_size, tasks()
     async with crowd(server, transport):
