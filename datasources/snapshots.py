@@ -14,6 +14,7 @@ from datetime import UTC, date, datetime
 import asyncpg
 
 from datasources.backoff import backoff
+from datasources.connections import LOST
 from datasources.sql import queries
 
 _SQL = queries("snapshots")
@@ -22,8 +23,6 @@ _CONNECT = 5.0  # seconds
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0  # seconds before a connection is made again
 
 _log = logging.getLogger(__name__)
-
-_AWAY = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +61,7 @@ class Snapshots:
             try:
                 await self._keep()
                 attempt = 0
-            except _AWAY as error:
+            except LOST as error:
                 _log.warning("answers are not shared, as no snapshot is told: %s", str(error) or type(error).__name__)
             attempt += 1
             await asyncio.sleep(backoff(attempt, _FIRST_PAUSE, _LONGEST_PAUSE))
@@ -98,7 +97,7 @@ class Snapshots:
             try:
                 rows = await connection.fetch(self._statement, *self._arguments)
                 committed, oldest_sign = rows[0]
-            except _AWAY as error:
+            except LOST as error:
                 _log.warning("no snapshot is told: %s", str(error) or type(error).__name__)
                 connection.terminate()
                 return None

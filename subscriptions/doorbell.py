@@ -13,6 +13,7 @@ from collections.abc import Callable
 import asyncpg
 
 from datasources.backoff import backoff
+from datasources.connections import LOST
 
 _log = logging.getLogger(__name__)
 
@@ -38,7 +39,7 @@ class Doorbell:
             try:
                 await self._listen()
                 attempt = 0
-            except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            except LOST as error:
                 _log.warning("the doorbell is not heard: %s", str(error) or type(error).__name__)
             finally:
                 self.connected = False
