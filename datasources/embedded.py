@@ -10,7 +10,6 @@ from __future__ import annotations
 import atexit
 import logging
 import os
-import secrets
 import shutil
 import signal
 import subprocess
@@ -27,6 +26,7 @@ from typing import Self
 
 import psutil
 
+from datasources.backoff import backoff
 from datasources.cluster import (
     DATABASE,
     USER,
@@ -47,7 +47,7 @@ _log = logging.getLogger(__name__)
 _PROBE_SECONDS = 2.0
 _SILENT_PROBES = 3
 _START_SECONDS = 60.0
-_LONGEST_BACKOFF_SECONDS = 30.0
+_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.25, 30.0
 _LOG_BYTES = 16 * 1024 * 1024
 
 
@@ -195,14 +195,13 @@ class EmbeddedPostgres:
             self._restart(cluster)
 
     def _restart(self, cluster: Cluster) -> None:
-        for attempt in count():
-            longest = min(_LONGEST_BACKOFF_SECONDS, 0.25 * 2 ** min(attempt, 10))
-            if self._stopping.wait(secrets.SystemRandom().uniform(0, longest)):
+        for attempt in count(1):
+            if self._stopping.wait(backoff(attempt, _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS)):
                 return
             try:
                 self._process = self._launch(cluster)
             except (EmbeddedPostgresError, OSError, psutil.Error) as error:
-                _log.error("Postgres died and did not come back, attempt %d: %s", attempt + 1, error)
+                _log.error("Postgres died and did not come back, attempt %d: %s", attempt, error)
                 continue
             self.restarts += 1
             _log.warning("Postgres died and was restarted")

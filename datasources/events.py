@@ -134,14 +134,7 @@ async def events_beyond(
 
 
 async def events_between(
-    database: Database,
-    start: Position,
-    end: Position,
-    *,
-    after: int = 0,
-    limit: int,
-    kinds: Sequence[str] | None = None,
-    job_id: str | None = None,
+    database: Database, start: Position, end: Position, *, after: int = 0, limit: int
 ) -> tuple[list[EventRow], int]:
     """Up to `limit` events that `end` covers and `start` does not, with numbers above `after`, oldest first; and the
     number up to which events are gone."""
@@ -150,8 +143,6 @@ async def events_between(
         "start": max(after, wanted[0][0] - 1 if wanted else 0),
         "high": wanted[-1][1] if wanted else 0,
         "wanted": f"{{{','.join(f'[{first},{last}]' for first, last in wanted)}}}",
-        "kinds": None if kinds is None else list(kinds),
-        "job_id": job_id,
         "limit": limit,
     }
     records = await database.fetch(_SQL["between"], parameters)

@@ -35,8 +35,6 @@ FROM monitor.ledger l
 LEFT JOIN LATERAL (
     SELECT e.* FROM monitor.events e
     WHERE e.seq > :start AND e.seq <= :high AND e.seq <@ (SELECT :wanted::text::int8multirange)
-      AND e.kind = ANY(:kinds::text[])                                                      --? kinds
-      AND e.job_id = :job_id                                                                --? job_id
     ORDER BY e.seq
     LIMIT :limit
 ) e ON TRUE

@@ -10,20 +10,19 @@ import asyncio
 import logging
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from secrets import SystemRandom
 
 import asyncpg
 
+from datasources.backoff import backoff
+from datasources.connections import LOST
 from datasources.sql import queries
 
 _SQL = queries("snapshots")
 _TIMEOUT = 1.0  # seconds for an answer; who does not get one does without
 _CONNECT = 5.0  # seconds
-_LONGEST_BACKOFF = 5.0  # seconds
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0  # seconds before a connection is made again
 
 _log = logging.getLogger(__name__)
-
-_AWAY = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +61,10 @@ class Snapshots:
             try:
                 await self._keep()
                 attempt = 0
-            except _AWAY as error:
+            except LOST as error:
                 _log.warning("answers are not shared, as no snapshot is told: %s", str(error) or type(error).__name__)
-                attempt += 1
-            await asyncio.sleep(SystemRandom().uniform(0, min(_LONGEST_BACKOFF, 0.1 * 2**attempt)))
+            attempt += 1
+            await asyncio.sleep(backoff(attempt, _FIRST_PAUSE, _LONGEST_PAUSE))
 
     async def _keep(self) -> None:
         broken = asyncio.Event()
@@ -98,7 +97,7 @@ class Snapshots:
             try:
                 rows = await connection.fetch(self._statement, *self._arguments)
                 committed, oldest_sign = rows[0]
-            except _AWAY as error:
+            except LOST as error:
                 _log.warning("no snapshot is told: %s", str(error) or type(error).__name__)
                 connection.terminate()
                 return None

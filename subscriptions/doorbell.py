@@ -9,14 +9,16 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from secrets import SystemRandom
 
 import asyncpg
+
+from datasources.backoff import backoff
+from datasources.connections import LOST
 
 _log = logging.getLogger(__name__)
 
 _CHANNEL = "monitor"
-_LONGEST_BACKOFF = 5.0  # seconds
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0  # seconds before a connection is made again
 _ECHO = 0.025  # seconds until it rings again: longer than most commits take
 _CHECK = 5.0  # seconds between two looks whether the connection lives
 
@@ -37,12 +39,12 @@ class Doorbell:
             try:
                 await self._listen()
                 attempt = 0
-            except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            except LOST as error:
                 _log.warning("the doorbell is not heard: %s", str(error) or type(error).__name__)
-                attempt += 1
             finally:
                 self.connected = False
-            await asyncio.sleep(SystemRandom().uniform(0, min(_LONGEST_BACKOFF, 0.1 * 2**attempt)))
+            attempt += 1
+            await asyncio.sleep(backoff(attempt, _FIRST_PAUSE, _LONGEST_PAUSE))
 
     async def _listen(self) -> None:
         connection = await asyncpg.connect(self._dsn, timeout=5, command_timeout=5)

@@ -12,6 +12,7 @@ from secrets import SystemRandom
 
 import asyncpg
 
+from datasources.backoff import backoff
 from datasources.postgres import Database, UnstorableValue, UpstreamError, UpstreamTimeout
 from datasources.rollups import Unfolded, fold, fold_gap, folding, set_aside, unfolded
 
@@ -19,7 +20,7 @@ _log = logging.getLogger(__name__)
 
 _EVERY = 2.0  # seconds: often enough to keep the rest small, seldom enough to write each rollup only so often
 _PIECE = 10_000  # changes of one transaction
-_LONGEST_BACKOFF = 60.0  # seconds
+_LONGEST_PAUSE = 60.0  # seconds more, after failures
 _TELL = 100_000  # changes between two words on how far it is
 
 
@@ -42,8 +43,8 @@ class Folder:
         """Fold every few seconds, until cancelled."""
         attempt = 0
         while True:
-            pause = min(_LONGEST_BACKOFF, _EVERY * 2**attempt)
-            await asyncio.sleep(SystemRandom().uniform(0.8, 1.2) * pause)
+            pause = backoff(attempt, _EVERY, _LONGEST_PAUSE)
+            await asyncio.sleep(SystemRandom().uniform(0.8, 1.2) * _EVERY + pause)
             try:
                 await self.fold()
                 attempt = 0

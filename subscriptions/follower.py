@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from subscriptions.feed import Batch, Feed
 
 _KEPT = 10_000  # events in memory
 _PAGE = 500  # events of one read when catching up
-_PATIENCE = 1.0  # seconds between two tries to catch up
+_PATIENCE = 1.0  # seconds between two tries of a stream to go on
 
 _log = logging.getLogger(__name__)
 
@@ -61,6 +62,7 @@ class Follower:
         self._end = 0  # how many events were delivered, ever
         self._moved = asyncio.Event()
         self._looking = asyncio.Lock()
+        self._complained_at = -math.inf
         self.seen_at = 0.0
 
     @property
@@ -121,6 +123,14 @@ class Follower:
         """Wait until something is delivered."""
         await self._moved.wait()
 
+    async def wait_out(self, error: UpstreamError) -> None:
+        """Let a moment pass before a stream asks again; of all that wait at the same time, one says so."""
+        now = asyncio.get_running_loop().time()
+        if now - self._complained_at >= _PATIENCE:
+            self._complained_at = now
+            _log.warning("streams cannot go on yet: %s", error)
+        await asyncio.sleep(_PATIENCE)
+
     async def between(self, start: Position, end: Position) -> AsyncIterator[Delivered | Missed]:
         """What `end` covers and `start` does not, from the ledger; first what is gone, if anything is."""
         position, after = start, 0
@@ -167,8 +177,7 @@ class Trail:
                 try:
                     missed = await first_of(self._missed, most)
                 except UpstreamError as error:
-                    _log.warning("a stream cannot catch up yet: %s", error)
-                    await asyncio.sleep(_PATIENCE)
+                    await self._follower.wait_out(error)
                     self._missed = self._follower.between(self._taken, self._target)
                     continue
                 if missed:

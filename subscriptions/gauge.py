@@ -50,11 +50,6 @@ class Gauge(Generic[Value]):
         self.as_of = datetime.min.replace(tzinfo=UTC)
         self._begun = self._taken = 0
 
-    @property
-    def watched(self) -> bool:
-        """Whether somebody watches, so that it is kept fresh."""
-        return self._watchers > 0
-
     def __contains__(self, key: str) -> bool:
         return key in self._values
 

@@ -13,6 +13,9 @@ from secrets import SystemRandom
 
 import asyncpg
 
+from datasources.connections import LOST
+from subscriptions.tasks import keep_going
+
 _log = logging.getLogger(__name__)
 
 LEDGER = 0x436173_4C656467  # "CasLedg": who tails the ledger for all
@@ -60,7 +63,7 @@ class Leadership:
 
     async def start(self) -> None:
         """Stand for election."""
-        self._task = asyncio.create_task(self._stand(), name="leadership")
+        self._task = asyncio.create_task(keep_going("leadership", self._stand), name="leadership")
 
     async def stop(self) -> None:
         """Stand no more; what was held goes to another at once."""
@@ -74,7 +77,7 @@ class Leadership:
         while True:
             try:
                 await self._serve()
-            except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            except LOST as error:
                 reason = str(error) or type(error).__name__
                 if reason != complaint:
                     _log.warning("leadership cannot be asked for: %s", reason)

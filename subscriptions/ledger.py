@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
+from typing import assert_never
 
 from datasources.events import EventRow, Position
 from subscriptions.cursor import read_cursor, write_cursor
@@ -104,11 +105,16 @@ def _update(identity: str, item: Delivered | Missed) -> LedgerUpdate:
 
 
 async def _items(follower: Follower, part: Part) -> AsyncIterator[Sequence[Delivered | Missed]]:
-    if isinstance(part, FromNow):
-        trail = part.trail or follower.trail()
-        while True:
-            yield await trail.some(_AT_ONCE)
-    elif isinstance(part, Between):
-        missed = follower.between(part.start, part.end)
-        while items := await first_of(missed, _AT_ONCE):
-            yield items
+    match part:
+        case FromNow():
+            trail = part.trail or follower.trail()
+            while True:
+                yield await trail.some(_AT_ONCE)
+        case Between():
+            missed = follower.between(part.start, part.end)
+            while items := await first_of(missed, _AT_ONCE):
+                yield items
+        case AtOnce():
+            return  # the ledger has no state: who wants one reads it elsewhere
+        case _:
+            assert_never(part)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from secrets import SystemRandom
 from urllib.parse import urlsplit
 
 import orjson
@@ -18,6 +17,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import AuthenticationError, AuthorizationError, NoPermissionError, RedisError
 
+from datasources.backoff import backoff
 from subscriptions.bus import BusRefused, Mailbox, Message, NotPublished
 
 _log = logging.getLogger(__name__)
@@ -106,9 +106,8 @@ class RedisMailbox(Mailbox):
                 self._settled.set()
             if self.connections > connections and loop.time() - began > _STABLE:
                 attempt = 0
-            longest = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2**attempt)
-            attempt = min(attempt + 1, 16)
-            await asyncio.sleep(max(_FIRST_PAUSE, SystemRandom().uniform(0, longest)))
+            attempt += 1
+            await asyncio.sleep(max(_FIRST_PAUSE, backoff(attempt, _FIRST_PAUSE, _LONGEST_PAUSE)))
 
     async def _hear(self) -> None:
         """Hear what is said for as long as the connection lives."""

@@ -15,6 +15,7 @@ from secrets import SystemRandom
 import asyncpg
 
 from datasources.audit import prune_audit
+from datasources.backoff import backoff
 from datasources.events import prune_events
 from datasources.postgres import Connection, Database, UpstreamError
 from datasources.rates import prune_rates
@@ -31,7 +32,7 @@ from datasources.sweeps import (
 _log = logging.getLogger(__name__)
 
 _EVERY = 5.0  # seconds between two sweeps
-_LONGEST_BACKOFF = 60.0  # seconds
+_LONGEST_PAUSE = 60.0  # seconds more, after failures
 _PIECE = 5_000  # rows of one transaction
 _DAY = 86_400.0  # seconds
 _HEARTBEAT_DAYS = 7
@@ -55,7 +56,8 @@ class Sweeper:
         attempt = 0
         while True:
             # Workers that started together need not all come at once.
-            await asyncio.sleep(SystemRandom().uniform(0.8, 1.2) * _EVERY + _backoff(attempt))
+            pause = backoff(attempt, _EVERY, _LONGEST_PAUSE)
+            await asyncio.sleep(SystemRandom().uniform(0.8, 1.2) * _EVERY + pause)
             try:
                 await self.sweep()
                 attempt = 0
@@ -97,8 +99,3 @@ class Sweeper:
             rows = 0 if connection is None else await broom(connection)
         self.swept[kind] += rows
         return rows
-
-
-def _backoff(attempt: int) -> float:
-    """Seconds to wait in addition after so many failures in a row, with full jitter."""
-    return SystemRandom().uniform(0, min(_LONGEST_BACKOFF, _EVERY * 2**attempt)) if attempt else 0.0

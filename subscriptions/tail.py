@@ -52,11 +52,6 @@ class SharedTail:
             return BusState.REFUSED if self._refused else BusState.ALONE
         return BusState.CONNECTED if self._bus.connected else BusState.AWAY
 
-    @property
-    def leads(self) -> bool:
-        """Whether this worker reads for all."""
-        return self._bus is not None and self._leadership.held
-
     async def start(self, follower: Follower, namespace: str, wake: Callable[[], None]) -> None:
         """Take part; `wake` is called when this worker should look."""
         self._follower, self._wake = follower, wake

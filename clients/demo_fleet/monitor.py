@@ -55,7 +55,7 @@ class Reporter:
                     await self._beat(session, ended)
             except (TransportError, httpx.HTTPError, TimeoutError, RobotRefused) as error:
                 failures += 1
-                pause = min(_LONGEST_BACKOFF_SECONDS, 2.0**failures)
+                pause = min(_LONGEST_BACKOFF_SECONDS, 2.0 ** min(failures, 10))
                 if failures == 1 and not ended.is_set():
                     reason = str(error) or type(error).__name__
                     print(f"{self._robot_id} is not heard: {reason}; works on and retries", flush=True)

@@ -55,14 +55,10 @@ class Note(Protocol):
         """Take note of something."""
 
 
-def unheard(kind: AuditKind, **_: str | None) -> None:
-    """A Note of an application without an audit."""
-
-
 class Authenticator:
     """Knows who shows up with which credentials; an open one takes everybody as they come."""
 
-    def __init__(self, settings: Settings, keys: Keys, note: Note = unheard) -> None:
+    def __init__(self, settings: Settings, keys: Keys, note: Note) -> None:
         self.open = settings.open
         self._keys = keys
         self._note = note

@@ -13,8 +13,10 @@ from typing import Annotated
 
 import strawberry
 
+from datasources.events import EventRow
 from datasources.fleet import FleetScope
-from datasources.jobs import JobCriteria
+from datasources.jobs import JobCriteria, JobRow
+from datasources.postgres import UpstreamError
 from datasources.robots import RobotCriteria, RobotRow
 from datasources.statuses import JobStatus
 from graph.context import Info
@@ -207,12 +209,23 @@ async def _concerned(info: Info, criteria: JobCriteria, updates: Sequence[Ledger
     if criteria == JobCriteria():
         return updates
     events = [update.event for update in updates if update.event is not None]
-    jobs = info.context.fresh().loaders.jobs
-    found = zip(events, await jobs.load_many([event.job_id or "" for event in events]), strict=True)
+    found = zip(events, await _jobs(info, events), strict=True)
     concerned = {
         event.seq for event, job in found if job is not None and criteria.concerns(job, JobStatus(event.status))
     }
     return [update for update in updates if update.event is None or update.event.seq in concerned]
+
+
+async def _jobs(info: Info, events: Sequence[EventRow]) -> Sequence[JobRow | None]:
+    """The jobs of transitions. What many share waits for a database that is away; whoever catches up is told so."""
+    while True:
+        try:
+            return await info.context.fresh().loaders.jobs.load_many([event.job_id or "" for event in events])
+        except UpstreamError as error:
+            if not isinstance(_part(info), FromNow):
+                raise
+            follower = await _sight(info).live.follower()
+            await follower.wait_out(error)
 
 
 def _ends(update: LedgerUpdate) -> bool:

@@ -10,11 +10,13 @@ from graphql import (
     GraphQLInterfaceType,
     GraphQLNamedType,
     GraphQLObjectType,
+    get_named_type,
     is_introspection_type,
     is_specified_scalar_type,
 )
 
 from graph.schema import build_schema, core, sdl
+from graph.streams.topic import Topic
 
 SCHEMA = core(build_schema())
 
@@ -226,6 +228,13 @@ def test_a_window_of_time_is_one_or_the_other() -> None:
 def test_a_page_has_fifty_items_unless_told_otherwise(field: str) -> None:
     assert SCHEMA.query_type is not None
     assert SCHEMA.query_type.fields[field].args["first"].default_value == 50
+
+
+def test_what_has_a_cursor_is_told_from_the_ledger_and_nothing_else_is() -> None:
+    assert SCHEMA.subscription_type is not None
+    fields = SCHEMA.subscription_type.fields
+    with_cursor = {name for name, field in fields.items() if "cursor" in get_named_type(field.type).fields}
+    assert with_cursor == {name for name in fields if Topic(name, None, None, frozenset()).on_ledger}
 
 
 def test_everything_is_described() -> None:

@@ -126,3 +126,22 @@ async def test_a_database_that_is_away_is_no_leader() -> None:
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(leadership.turned(True), 0.5)
         assert not leadership.held
+
+
+@pytest.mark.parametrize(
+    ("error", "level"), [(asyncpg.InternalClientError("strange"), "WARNING"), (RuntimeError("unforeseen"), "ERROR")]
+)
+async def test_whatever_happens_to_a_candidate_it_stands_again(
+    dsn: str, error: Exception, level: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    serve, terms = Leadership._serve, iter([error])
+
+    async def stumble_once(leadership: Leadership) -> None:
+        for stumble in terms:
+            raise stumble
+        await serve(leadership)
+
+    monkeypatch.setattr(Leadership, "_serve", stumble_once)
+    async with candidates(dsn, 1) as (leadership,):
+        await asyncio.wait_for(leadership.turned(True), 10)
+    assert [record.levelname for record in caplog.records if record.levelname != "INFO"] == [level]
