@@ -2,6 +2,7 @@
 
 import socket
 import time
+from asyncio import Transport
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -11,6 +12,7 @@ import psutil
 import pytest
 from live_server import PATIENCE, LiveServer, serving_live, wait_until
 
+from graph.transports.http_wire import HttpWire
 from graph.transports.wire import SERVED_BY
 
 LITTLE = 4096  # bytes that the kernel of a stuck reader takes
@@ -33,8 +35,21 @@ def server(dsn: str, tmp_path: Path) -> Iterator[LiveServer]:
 
 @pytest.fixture(params=["uvloop", "asyncio"])
 def loop(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each of the loops that a server may run on: they buffer differently."""
+    """Each of the loops that a server may run on."""
     monkeypatch.setitem(cast(dict[str, Any], SERVED_BY), "loop", request.param)
+
+
+class Roomy(HttpWire):
+    """A wire to whose buffer nothing is too much: what is left of a whole answer is little to it."""
+
+    def connection_made(self, transport: Transport) -> None:  # type: ignore[override]  # as uvicorn has it
+        super().connection_made(transport)
+        transport.set_write_buffer_limits(high=2 * MUCH)
+
+
+@pytest.fixture
+def roomy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(cast(dict[str, Any], SERVED_BY), "http", Roomy)
 
 
 def asked(path: str, headers: str = "", method: str = "GET") -> bytes:
@@ -69,6 +84,17 @@ def test_an_answer_of_which_nothing_is_read_ends_with_its_connection(
     monkeypatch.setattr(DEADLINE, 0.5)
     with asking(server, asked(path, headers)) as connection:
         assert connection.recv(12) == b"HTTP/1.1 200"
+        wait_until(lambda: server.traffic.aborted == 1)
+        wait_until(lambda: not held(server))
+
+
+@pytest.mark.usefixtures("roomy")
+@pytest.mark.parametrize("headers", ["", CLOSE], ids=["kept", "closed"])
+def test_a_rest_that_is_too_little_to_stop_writing_does_not_hold_a_connection(
+    server: LiveServer, headers: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(DEADLINE, 0.5)
+    with asking(server, asked(QUESTION, headers)):
         wait_until(lambda: server.traffic.aborted == 1)
         wait_until(lambda: not held(server))
 
