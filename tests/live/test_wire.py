@@ -170,7 +170,7 @@ def test_a_client_that_leaves_is_not_waited_for_by_its_neighbours(server: LiveSe
 @pytest.mark.slow
 def test_the_server_ends_within_5_seconds_whoever_does_not_read(dsn: str) -> None:
     environment = {**os.environ, "DATABASE_URL": dsn, "CASARE_PORT": "0", "COLUMNS": "200"}
-    command = [sys.executable, "-c", "from graph.cli import main; main()", "serve"]
+    command = [sys.executable, "-c", "from graph.commands.cli import main; main()", "serve"]
     with subprocess.Popen(
         command, env=environment, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as process:
