@@ -49,6 +49,7 @@ class HttpWire(HttpToolsProtocol):
     _refused: HeadRefused | None = None
     _head = 0  # bytes of the request's beginning, as far as it has come
     _unparsed = 0  # bytes that came since it began
+    _leaving = False  # whether the server stops
     _begun = False  # whether anything of a request has come
     _over = False  # whether a request has come whole: what comes now is the beginning of the next one
     _beginning = True  # whether what comes before a body is still to come
@@ -120,12 +121,12 @@ class HttpWire(HttpToolsProtocol):
         """The answer is written; what the kernel does not take at once waits for the client."""
         super().on_response_complete()
         if self.transport.get_write_buffer_size():
-            self._look_in(WRITE_DEADLINE)
+            self._look_later()
 
     def pause_writing(self) -> None:
         """The client is behind with an answer that may never be complete unless it reads."""
         super().pause_writing()
-        self._look_in(WRITE_DEADLINE)
+        self._look_later()
 
     def handle_websocket_upgrade(self) -> None:
         """Leave the rest to the protocol of sockets."""
@@ -135,11 +136,12 @@ class HttpWire(HttpToolsProtocol):
     def shutdown(self) -> None:
         """Let answers end by themselves that do so and are read, and end the others."""
         super().shutdown()
+        self._leaving = True
         if self._endless:
             self.loop.call_later(_PARTING, self.transport.abort)
             self.transport.close()
         elif self._look is not None:
-            self._look_in(_PARTING)
+            self._look_later()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         self._answering = cycle
@@ -160,18 +162,18 @@ class HttpWire(HttpToolsProtocol):
             unread += int.from_bytes(kept, sys.byteorder)
         return unread
 
-    def _look_in(self, seconds: float) -> None:
+    def _look_later(self) -> None:
         """Look how much is read; anew with every answer, so that what is compared has only become less."""
         self._look_no_more()
-        self._look = self.loop.call_later(seconds, self._look_again, self._unread)
+        self._look = self.loop.call_later(_PARTING if self._leaving else WRITE_DEADLINE, self._look_again, self._unread)
 
     def _look_again(self, before: int) -> None:
         self._look = None
         unread = self._unread
         if unread == 0 or self._endless:
             return
-        if unread != before:
-            self._look_in(WRITE_DEADLINE)
+        if unread != before and not self._leaving:  # what the kernel had on its way looks like reading, for a moment
+            self._look_later()
             return
         traffic = cast(Traffic | None, self.app_state.get("traffic"))
         if traffic is not None:
