@@ -71,8 +71,8 @@ class Traffic:
 class Peer(Protocol):
     """The far end of a connection, as its outbox sees it."""
 
-    def now(self, head: bytes, payload: bytes, tail: bytes) -> bool:
-        """Write a message at once; false where that cannot be."""
+    def take(self, head: bytes, payload: bytes, tail: bytes) -> bool:
+        """Take a message that will be written in its turn; false where it has to wait for the peer."""
 
     async def write(self, head: bytes, payload: bytes, tail: bytes) -> None:
         """Write a message once the peer has read enough of what came before."""
@@ -106,8 +106,8 @@ class Outbox:
         "_closing",
         "_ending",
         "_gauges",
-        "_now",
         "_peer",
+        "_peer_takes",
         "_room",
         "_traffic",
         "_waiting",
@@ -117,7 +117,7 @@ class Outbox:
 
     def __init__(self, peer: Peer, traffic: Traffic) -> None:
         self._peer = peer
-        self._now = peer.now
+        self._peer_takes = peer.take
         self._traffic = traffic
         self._waiting: deque[_Message] = deque()
         self._gauges: dict[tuple[object | None, str], _Message] = {}
@@ -144,7 +144,7 @@ class Outbox:
 
     def offer(self, head: bytes, payload: bytes, tail: bytes, owner: object | None, key: str | None = None) -> None:
         """Send a message, or keep it for later; without room for it this is the end of the connection."""
-        if not self._waiting and not self._writing and self._closing is None and self._now(head, payload, tail):
+        if not self._waiting and not self._writing and self._closing is None and self._peer_takes(head, payload, tail):
             if owner is not None:
                 self._traffic.deliveries += 1
             return

@@ -235,7 +235,7 @@ class _StreamPeer:
         self._send = send
         self._format = form
 
-    def now(self, _head: bytes, _payload: bytes, _tail: bytes) -> bool:
+    def take(self, _head: bytes, _payload: bytes, _tail: bytes) -> bool:
         """HTTP servers know no way to write without waiting."""
         return False
 

@@ -32,7 +32,7 @@ SERVED_BY: Mapping[str, Any] = {
     "proxy_headers": False,  # uvicorn would believe anybody on this machine: see the setting trusted_proxies
 }
 
-Now = Callable[[bytes, bytes, bytes], bool]
+Take = Callable[[bytes, bytes, bytes], bool]
 
 
 class SocketWire(WebSocketsSansIOProtocol):
@@ -58,10 +58,10 @@ class SocketWire(WebSocketsSansIOProtocol):
         """Tell the application of both, in the scope."""
         super().handle_connect(event)
         if self.response.status_code == 101:
-            cast(dict[str, Any], self.scope["extensions"])["wire"] = {"now": self.now, "abort": self.transport.abort}
+            cast(dict[str, Any], self.scope["extensions"])["wire"] = {"take": self.take, "abort": self.transport.abort}
 
-    def now(self, head: bytes, payload: bytes, tail: bytes) -> bool:
-        """Write one text frame in the socket's turn; false where the peer is behind with reading, or gone."""
+    def take(self, head: bytes, payload: bytes, tail: bytes) -> bool:
+        """Take one text frame for the socket's turn; false where the peer is behind with reading, or gone."""
         if not self._reads or self._to.is_closing():
             return False
         made = SocketWire._made
@@ -155,7 +155,7 @@ class SocketPeer:
 
     def __init__(self, scope: Scope, send: Send) -> None:
         wire = scope.get("extensions", {}).get("wire", {})
-        self.now: Now = wire.get("now", lambda *_: False)
+        self.take: Take = wire.get("take", lambda *_: False)
         self.abort: Callable[[], None] = wire.get("abort", lambda: None)
         self._send = send
 
