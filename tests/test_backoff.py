@@ -53,15 +53,17 @@ async def test_a_database_that_stays_away_for_long_is_asked_again_all_the_same(
     work: Callable[[], Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pauses: list[float] = []
-    sleep = asyncio.sleep
 
-    async def pass_at_once(seconds: float) -> None:
-        pauses.append(seconds)
-        if len(pauses) == _ATTEMPTS:
+    def noted(attempt: int, first: float, longest: float) -> float:
+        pauses.append(backoff(attempt, first, longest))
+        if attempt == _ATTEMPTS:
             raise _Enough
-        await sleep(0)
+        return 0.0
 
-    monkeypatch.setattr(asyncio, "sleep", pass_at_once)
+    at_work = work()
+    module = type(at_work).__module__
+    monkeypatch.setattr(f"{module}.backoff", noted)
+    monkeypatch.setattr(f"{module}._EVERY", 0.0, raising=False)
     with pytest.raises(_Enough):
-        await asyncio.wait_for(work().run(), 60)
+        await asyncio.wait_for(at_work.run(), 60)
     assert max(pauses) <= _LONGEST
