@@ -41,12 +41,17 @@ def one_schema() -> Iterator[None]:
         yield
 
 
+def roomy() -> str | None:
+    """Where servers are made: in memory where there is room. The 400 files of a database make it dear on a disk, and a
+    checkpoint on a busy one may take longer than a server has to end."""
+    return str(MEMORY) if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > ROOM else None
+
+
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[EmbeddedPostgres]:
-    """The session's server, in memory where there is room: its 400 files make a database dear on a disk."""
+    """The session's server."""
     with pytest.MonkeyPatch.context() as patch:
-        if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > ROOM:
-            patch.setattr(tempfile, "tempdir", str(MEMORY))
+        patch.setattr(tempfile, "tempdir", roomy())
         with throwaway() as server:
             patch.undo()
             yield server
@@ -162,7 +167,7 @@ def standing_fleet(migrated: Migrated) -> Iterator[Graph]:
 @pytest.fixture
 def data_dir() -> Iterator[Path]:
     """A data directory that is not there yet, where the account that runs Postgres for root can get to."""
-    with tempfile.TemporaryDirectory(prefix="casare-tests-", ignore_cleanup_errors=True) as directory:
+    with tempfile.TemporaryDirectory(prefix="casare-tests-", ignore_cleanup_errors=True, dir=roomy()) as directory:
         Path(directory).chmod(0o711)
         yield Path(directory) / "data"
 
