@@ -7,7 +7,6 @@ to the point, and who has an answer has to take some of it every ten seconds, ho
 from __future__ import annotations
 
 import sys
-import uuid
 from asyncio import TimerHandle, Transport
 from http import HTTPStatus
 from typing import Any, cast
@@ -15,6 +14,7 @@ from typing import Any, cast
 from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from graph.operating.exchanges import new_id
 from graph.transports.outbox import WRITE_DEADLINE, Traffic
 
 if sys.platform == "linux":
@@ -208,7 +208,7 @@ class HttpWire(HttpToolsProtocol):
         said = f"{refused}.\n".encode()
         head = (
             f"HTTP/1.1 {refused.status.value} {refused}\r\ncontent-type: text/plain; charset=utf-8\r\n"
-            f"content-length: {len(said)}\r\nx-request-id: {uuid.uuid4().hex}\r\nconnection: close\r\n\r\n"
+            f"content-length: {len(said)}\r\nx-request-id: {new_id()}\r\nconnection: close\r\n\r\n"
         )
         self.transport.write(head.encode() + said)
         if self.transport.can_write_eof():
