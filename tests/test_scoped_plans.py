@@ -19,7 +19,7 @@ from datasources.fleet import FleetScope, fleet_numbers
 from datasources.jobs import JobCriteria, JobOrder, JobParent, jobs_by_id, jobs_page, jobs_pages
 from datasources.paging import PageRequest
 from datasources.robots import RobotCriteria, RobotOrder, heartbeats_by_robot, robots_page
-from datasources.scope import Scope
+from datasources.scope import EVERYTHING, Scope
 from datasources.seed import seed
 from datasources.settings import Settings
 from datasources.statuses import JobStatus
@@ -140,8 +140,10 @@ async def test_robots_come_with_their_current_jobs(database: ExplainingDatabase,
     assert database.plan.read <= 3 * PAGE
 
 
-async def test_the_fleet_reads_the_jobs_that_are_alive(database: ExplainingDatabase) -> None:
+async def test_the_fleet_reads_no_more_than_the_jobs_of_today_and_those_alive(database: ExplainingDatabase) -> None:
+    everything = await fleet_numbers(database.scoped(EVERYTHING), FleetScope(None), offline_after=60, now=NOW)
     await fleet_numbers(database, FleetScope(None), offline_after=60, now=NOW)
-    for plan in database.plans[-2:]:
-        assert not plan.full_scans
-        assert plan.read <= 300
+    robots_and_today, queue = database.plans[-2:]
+    assert not robots_and_today.full_scans | queue.full_scans
+    assert robots_and_today.read <= everything.today.total
+    assert queue.read <= everything.queue.active + everything.queue.pending
