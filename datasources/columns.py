@@ -7,7 +7,7 @@ NotRead where anything else is looked at: what was not read is never taken for n
 from __future__ import annotations
 
 from collections import namedtuple
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Any, Generic, TypeVar, cast
@@ -15,6 +15,7 @@ from typing import Any, Generic, TypeVar, cast
 Reads = frozenset[str] | None  # the names of columns, or of what is made of them; None stands for all
 
 _KEPT = 100  # sets of columns of one type of rows
+_RAW = "_raw"  # where a type of narrow rows has the meanings of its words, by column
 
 
 class NotRead(LookupError):
@@ -65,8 +66,22 @@ class Columns(Generic[Row]):
             for name, words in self._words.items()
             if name in wanted
         }
-        kind = type(self._row.__name__, (narrow, self._row), {"__slots__": (), **others, **words})
+        raw = {name: self._words[name] for name in words}
+        kind = type(self._row.__name__, (narrow, self._row), {"__slots__": (), _RAW: raw, **others, **words})
         return Reading(_told(read), partial(tuple.__new__, kind))
+
+
+def by_column(rows: Sequence[object]) -> Mapping[str, Sequence[object]]:
+    """Narrow rows turned into columns, by name, all in one go; none of rows of any other type, or of several."""
+    kinds = set(map(type, rows))
+    kind: Any = kinds.pop() if len(kinds) == 1 else None
+    raw: Mapping[str, Mapping[str, object]] | None = getattr(kind, _RAW, None)
+    if raw is None:
+        return {}
+    columns: dict[str, Sequence[object]] = dict(zip(kind._fields, zip(*cast(Any, rows), strict=True), strict=True))
+    for name, meanings in raw.items():
+        columns[name] = list(map(meanings.__getitem__, cast(Sequence[str], columns[name])))
+    return columns
 
 
 def _told(names: Iterable[str]) -> frozenset[str]:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
 
+from datasources.deadline import Deadline
 from datasources.settings import Settings
 
 OnStatement = Callable[[str, float], None]  # the name of a query, and how long it took, in seconds
@@ -101,7 +102,7 @@ class Connections:
 
     async def _wait(self) -> PoolConnectionProxy:
         try:
-            async with asyncio.timeout(self._timeout):
+            with Deadline(self._timeout):
                 while self._lent >= self._most:  # again, where somebody else was faster than who was told of a place
                     if (handed_on := await self._in_turn()) is not None:
                         return handed_on

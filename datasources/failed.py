@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from typing import Any, Self
 
 import asyncpg
@@ -37,13 +36,11 @@ class FailedDatabase(Database):
             raise self._error
         return await self._database.fetch(query, parameters, columns, **parts)
 
-    @asynccontextmanager
-    async def connection(self) -> AsyncIterator[Connection]:
+    def connection(self) -> AbstractAsyncContextManager[Connection]:
         """A connection, given back with the block."""
         if self._away:
             raise self._error
-        async with self._database.connection() as connection:
-            yield connection
+        return self._database.connection()
 
     @property
     def _away(self) -> bool:

@@ -23,6 +23,7 @@ from graphql import (
 )
 from graphql import Executor as GraphQLExecutor
 
+from datasources.deadline import Deadline
 from datasources.settings import Settings
 from graph.context import Context
 from graph.engine.answers import Answer
@@ -36,7 +37,6 @@ from graph.engine.setwise.planner import Setwise
 from graph.engine.sharing import Asked, SharedAnswers, variables_of
 from graph.engine.variables import count_values
 from graph.errors import ClientError, present
-from graph.limits.deadline import Deadline
 from graph.limits.pace import RateLimited
 from graph.operating.exchanges import current
 

@@ -18,12 +18,12 @@ from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from datasources.deadline import Deadline
 from datasources.settings import Settings
 from graph.context import ContextOf
 from graph.engine.answers import Answer
 from graph.engine.execution import Executor, MutationRefused, Refused
 from graph.engine.requests import BadRequest, Request
-from graph.limits.deadline import Deadline
 from graph.operating.exchanges import exchange
 from graph.transports.accepting import GRAPHQL, JSON, negotiated, prefers_html
 from graph.transports.presence import GONE, ClientGone, while_there

@@ -107,10 +107,10 @@ def serving_live(dsn: str, **settings: Any) -> Iterator[LiveServer]:
 
 
 def task_names() -> list[str]:
-    """The names of the tasks in all the loops of this process."""
+    """The names of the tasks in all the loops that run in this process; of dead ones some lie about."""
     # A weak proxy has the class of what it stands for, and raises where that is gone.
     tasks = [thing for thing in gc.get_objects() if issubclass(type(thing), asyncio.Task)]
-    return [task.get_name() for task in tasks if not task.done()]
+    return [task.get_name() for task in tasks if not task.done() and task.get_loop().is_running()]
 
 
 def has_begun() -> bool:

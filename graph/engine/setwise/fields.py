@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 
 from graphql import GraphQLIsTypeOfFn
 
+from datasources.columns import by_column
 from graph.engine.setwise.places import Place, Run
 from graph.engine.setwise.shapes import Column, Shape, Unusual
-from graph.engine.setwise.sources import Asked, Source, ask, each, together
+from graph.engine.setwise.sources import (
+    Asked,
+    AtHand,
+    Attribute,
+    Computed,
+    Resolved,
+    Source,
+    ask,
+    each,
+    together,
+    values_of,
+)
+
+Known = Mapping[str, Column]  # columns of the parents that are at hand already, by attribute
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -20,24 +34,37 @@ class TypeName:
     name: str
     waits = False
 
-    async def column(self, _run: Run, parents: Column) -> Column:
+    def at_hand(self, _run: Run, parents: Column, _known: Known) -> Column:
         """The name of their type, for each of these parents."""
         return [self.name] * len(parents)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Leaf:
-    """A field without a selection of its own."""
+    """A field without a selection of its own, of which its parents tell all."""
 
     key: str
-    source: Source
+    source: AtHand
     shape: Shape
     leaves: Callable[[Column], Column]
+    waits = False
 
-    @property
-    def waits(self) -> bool:
-        """Whether more is needed than its parents."""
-        return self.source.waits
+    def at_hand(self, run: Run, parents: Column, known: Known) -> Column:
+        """Its value for each of these parents."""
+        source = self.source
+        values = known.get(source.name) if isinstance(source, Attribute) else None
+        return presented(source.column(run, parents) if values is None else values, self.shape, self.leaves)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LateLeaf:
+    """A field without a selection of its own, for which more is needed than its parents."""
+
+    key: str
+    source: Asked | Resolved
+    shape: Shape
+    leaves: Callable[[Column], Column]
+    waits = True
 
     async def column(self, run: Run, parents: Column) -> Column:
         """Its value for each of these parents."""
@@ -45,13 +72,18 @@ class Leaf:
 
     def complete(self, values: Column) -> Column:
         """The values as they stand in an answer."""
-        if self.shape.items is not None:
-            flat, restore = self.shape.take_off(values)
-            return restore(self.leaves(flat))
-        found = self.leaves(values)
-        if not self.shape.nullable and None in found:
-            raise Unusual
-        return found
+        return presented(values, self.shape, self.leaves)
+
+
+def presented(values: Column, shape: Shape, leaves: Callable[[Column], Column]) -> Column:
+    """Leaves, or lists of them, as they stand in an answer."""
+    if shape.items is not None:
+        flat, restore = shape.take_off(values)
+        return restore(leaves(flat))
+    found = leaves(values)
+    if not shape.nullable and None in found:
+        raise Unusual
+    return found
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -72,7 +104,7 @@ class Objects:
 
     async def column(self, run: Run, parents: Column) -> Column:
         """Its value for each of these parents."""
-        flat, restore = self.shape.take_off(await self.source.column(run, parents))
+        flat, restore = self.shape.take_off(await values_of(self.source, run, parents))
         if flat and self.is_type_of is not None:
             one_of_each = dict(zip(map(type, flat), flat, strict=True)).values()  # by its type a root is known
             info = run.info(self.place)
@@ -95,7 +127,14 @@ class Foreign:
         return await each(lambda parent: execute(place.parent, parent, place.details, place.path, None), parents)
 
 
-Field = TypeName | Leaf | Objects | Foreign
+Field = TypeName | Leaf | LateLeaf | Objects | Foreign
+
+
+def leaf(key: str, source: Source, shape: Shape, leaves: Callable[[Column], Column]) -> Leaf | LateLeaf:
+    """A field without a selection of its own."""
+    if isinstance(source, Attribute | Computed):
+        return Leaf(key, source, shape, leaves)
+    return LateLeaf(key, source, shape, leaves)
 
 
 class Selection:
@@ -104,16 +143,18 @@ class Selection:
     def __init__(self, fields: list[Field]) -> None:
         self._keys = [field.key for field in fields]
         self._assemble = _assembler(self._keys) if fields else None
-        self._at_hand = [field for field in fields if not field.waits]
-        same: dict[Hashable, list[tuple[Leaf, Asked]]] = {}
+        self._at_hand = [field for field in fields if isinstance(field, TypeName | Leaf)]
+        self._below = [field for field in fields if isinstance(field, Objects) and not field.waits]
+        same: dict[Hashable, list[tuple[LateLeaf, Asked]]] = {}
         for field in fields:
-            if isinstance(field, Leaf) and isinstance(field.source, Asked):
+            if isinstance(field, LateLeaf) and isinstance(field.source, Asked):
                 same.setdefault(field.source.question, []).append((field, field.source))
         self._asking = [leaf for question in same.values() for leaf, _ in question]
         self._asked = [[source for _, source in question] for question in same.values()]
-        self._waiting = [field for field in fields if field.waits and field not in self._asking]
+        there = [*self._at_hand, *self._below, *self._asking]
+        self._waiting = [field for field in fields if field not in there and not isinstance(field, TypeName | Leaf)]
         self._parted = bool(self._asking) + len(self._waiting) > 1
-        self.waits = len(self._at_hand) < len(fields)
+        self.waits = bool(self._asking or self._waiting)
 
     async def objects(self, run: Run, parents: Column) -> Column:
         """What is asked, for each of these parents."""
@@ -121,7 +162,17 @@ class Selection:
             return []
         if self._parted:
             run.alone = False
-        found = {field.key: await field.column(run, parents) for field in self._at_hand}
+        known = by_column(parents)
+        found = {field.key: field.at_hand(run, parents, known) for field in self._at_hand}
+        for field in self._below:
+            found[field.key] = await field.column(run, parents)
+        if self.waits:
+            await self._wait(run, parents, found)
+        if self._assemble is None:
+            return [{} for _ in parents]
+        return self._assemble([found[key] for key in self._keys])
+
+    async def _wait(self, run: Run, parents: Column, found: dict[str, Column]) -> None:
         waiting = together([field.column(run, parents) for field in self._waiting])
         try:
             answers = ask(run, parents, self._asked)
@@ -130,9 +181,6 @@ class Selection:
         found.update(zip((field.key for field in self._waiting), columns, strict=True))
         for leaf, column in zip(self._asking, await answers(), strict=True):
             found[leaf.key] = leaf.complete(column)
-        if self._assemble is None:
-            return [{} for _ in parents]
-        return self._assemble([found[key] for key in self._keys])
 
 
 def _assembler(keys: list[str]) -> Callable[[list[Column]], Column]:

@@ -28,7 +28,7 @@ from graphql.pyutils import Path
 
 from datasources.postgres import UpstreamError
 from graph.context import Context
-from graph.engine.setwise.fields import Field, Foreign, Leaf, Objects, Selection, TypeName
+from graph.engine.setwise.fields import Field, Foreign, Objects, Selection, TypeName, leaf
 from graph.engine.setwise.leaves import leaves
 from graph.engine.setwise.places import Place, Run
 from graph.engine.setwise.shapes import Column, Shape, Unusual
@@ -146,7 +146,7 @@ class _Planner:
         place, type_ = Place(parent, definition, details, path), get_named_type(definition.type)
         self._reads = together(self._reads, reads_of(parent.name, place.strawberry))
         if is_leaf_type(type_):
-            return Leaf(key, source(place), Shape.of(definition.type), leaves(type_))
+            return leaf(key, source(place), Shape.of(definition.type), leaves(type_))
         if not is_object_type(type_) or is_introspection_type(type_):
             self._reads = EVERYTHING
             return Foreign(key, place)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain, islice
@@ -12,7 +12,7 @@ from typing import Any
 from graphql import GraphQLList, GraphQLNonNull, GraphQLOutputType
 from graphql.pyutils import UndefinedType
 
-Column = list[Any]  # one value for each parent
+Column = Sequence[Any]  # one value for each parent
 Restore = Callable[[Column], Column]
 
 _KINDS_KNOWN = 100  # types of values; those of narrow rows come and go

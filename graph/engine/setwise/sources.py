@@ -33,7 +33,7 @@ class Attribute:
     name: str
     waits = False
 
-    async def column(self, _run: Run, parents: Column) -> Column:
+    def column(self, _run: Run, parents: Column) -> Column:
         """The values of these parents."""
         return list(map(attrgetter(self.name), parents))
 
@@ -45,7 +45,7 @@ class Computed:
     call: Call
     waits = False
 
-    async def column(self, run: Run, parents: Column) -> Column:
+    def column(self, run: Run, parents: Column) -> Column:
         """The values of these parents."""
         values = list(map(self.call(run), parents))
         if not all(map(ordinary, set(map(type, values)))):
@@ -121,7 +121,15 @@ class Resolved:
         return await each(self.call(run), parents)
 
 
-Source = Attribute | Computed | Asked | Resolved
+AtHand = Attribute | Computed
+Source = AtHand | Asked | Resolved
+
+
+async def values_of(source: Source, run: Run, parents: Column) -> Column:
+    """The values of a field for each of these parents, whether they have to be waited for or not."""
+    if isinstance(source, Attribute | Computed):
+        return source.column(run, parents)
+    return await source.column(run, parents)
 
 
 def source(place: Place) -> Source:
@@ -141,7 +149,7 @@ def source(place: Place) -> Source:
 
 async def each(call: Callable[[Any], Any], parents: Column) -> Column:
     """What is called for each of these parents, waited for together."""
-    values: Column = []
+    values: list[Any] = []
     try:
         values.extend(map(call, parents))
     except Exception:
@@ -162,7 +170,7 @@ async def _in_turn(waiting: Sequence[Awaitable[Any]]) -> Column:
     return [await one for one in waiting]
 
 
-async def _ended(waiting: Future[Column]) -> Column:
+async def _ended(waiting: Future[list[Any]]) -> Column:
     found = await waiting
     for one in found:
         if isinstance(one, BaseException):
