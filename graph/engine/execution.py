@@ -242,7 +242,9 @@ class Executor:
         executor = self._graphql_executor(operation, context)
         if isinstance(executor, list):
             return _answer(ExecutionResult(None, executor), context)
-        if (found := await operation.setwise.answers(executor, context, [None])) is not None:
+        found = await operation.setwise.answers(executor, context, [None])
+        del executor.async_helpers  # which hold it, so that only the garbage collector would find them
+        if found is not None:
             return Answer({"data": found[0]}, executed=True)
         result = execute(
             self._schema,

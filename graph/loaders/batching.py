@@ -29,11 +29,21 @@ class _Set(tuple[Any, ...]):
     """Keys that are asked for together: one key with one future to the library, as a future for each costs more."""
 
 
+def _itself(key: Any) -> Any:
+    return key
+
+
 class Loader(DataLoader[Key, Value]):
-    """Answers all keys that fields ask for at the same time, one by one or in sets, with one batch."""
+    """Answers all keys that fields ask for at the same time, one by one or in sets, with one batch.
+
+    It holds nothing that holds it: each operation has some, which the garbage collector need not look for.
+    """
+
+    cache = False
+    get_cache_key = staticmethod(_itself)
 
     def __init__(self, read: Callable[[list[Key]], Awaitable[Sequence[Value]]]) -> None:
-        super().__init__(self._answer, cache=False)
+        super().__init__()
         self.read = read
         self._awaited: deque[Future[Any]] = deque()
 
@@ -49,7 +59,8 @@ class Loader(DataLoader[Key, Value]):
         self._awaited.append(future)
         super().do_resolve_reject(key, future)
 
-    async def _answer(self, asked: list[Key]) -> list[Any]:
+    async def batch_load_fn(self, asked: list[Key]) -> list[Any]:
+        """The values of the keys, and of the sets of them, that were asked for since the last batch."""
         batch = asyncio.current_task()
         if batch is not None:
             _end_unawaited(batch, [self._awaited.popleft() for _ in asked])
