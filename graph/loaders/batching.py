@@ -112,13 +112,17 @@ def by_group(
         groups: dict[Group, list[str]] = {}
         for key, group in dict.fromkeys(keys):
             groups.setdefault(group, []).append(key)
-        answers: Sequence[Mapping[str, Value]] = await asyncio.gather(
-            *(fetch(group, ids) for group, ids in groups.items())
-        )
+        asked = [fetch(group, ids) for group, ids in groups.items()]
+        answers: Sequence[Mapping[str, Value]] = await (asyncio.gather(*asked) if len(asked) > 1 else _only(*asked))
         found = dict(zip(groups, answers, strict=True))
         return [found[group][key] if key in found[group] else missing(group) for key, group in keys]
 
     return Loader(load)
+
+
+async def _only(asked: Awaitable[Value]) -> list[Value]:
+    """One answer, without the task that `gather` would make of it."""
+    return [await asked]
 
 
 def _note(keys: int) -> None:

@@ -15,11 +15,15 @@ from graphql import (
     ObjectValueNode,
     ValueNode,
     VariableNode,
+    get_nullable_type,
+    is_scalar_type,
 )
 from graphql.execution.collect_fields import FieldDetails
 from graphql.execution.values import get_argument_values
 from graphql.pyutils import Path
-from strawberry.types.arguments import convert_arguments
+from strawberry.relay import GlobalID
+from strawberry.types.arguments import StrawberryArgument, convert_arguments
+from strawberry.types.base import StrawberryOptional
 from strawberry.types.field import StrawberryField
 
 from graph.context import Context, Info
@@ -42,6 +46,7 @@ class Place:
         self.strawberry: StrawberryField | None = definition.extensions.get("strawberry-definition")
         self.constant = not any(_varies(argument.value) for argument in self.nodes[0].arguments or ())
         self.arguments: Arguments | None = None if definition.args else {}
+        self.plain = _plain(definition)
 
 
 @dataclass(slots=True)
@@ -85,6 +90,8 @@ class Run:
         """A field's arguments as its Python function takes them; made once where no variable stands in them."""
         if place.arguments is not None:
             return place.arguments
+        if place.plain is not None:
+            return {place.plain[name]: value for name, value in self.coerced(place).items()}
         strawberry = cast(Any, self.executor.schema)._strawberry_schema  # where Strawberry finds itself again
         arguments = convert_arguments(
             self.coerced(place),
@@ -96,6 +103,20 @@ class Run:
         if place.constant:
             place.arguments = arguments
         return arguments
+
+
+def _plain(definition: GraphQLField) -> dict[str, str] | None:
+    """What the Python function calls each argument, where it takes all of them as graphql-core coerces them."""
+    names = {}
+    for name, argument in definition.args.items():
+        known: StrawberryArgument | None = argument.extensions.get("strawberry-definition")
+        if known is None or known.is_maybe or not is_scalar_type(get_nullable_type(argument.type)):
+            return None
+        kind = known.type.of_type if isinstance(known.type, StrawberryOptional) else known.type
+        if kind is GlobalID:
+            return None
+        names[name] = known.python_name
+    return names
 
 
 def _varies(value: ValueNode) -> bool:
