@@ -25,7 +25,6 @@ _PARTING = 2.0  # seconds to read what is left
 _HEAD_DEADLINE = 8.0  # seconds for a request to come to its body
 _LONGEST_HEAD = 1 << 16  # bytes
 _LONGEST_URL = 1 << 15  # bytes; longer documents are sent by POST
-_CONTINUE = b"HTTP/1.1 100 "  # begins what comes before an answer, where a client waits for it to send a body
 _HEADER_COST = 32  # bytes that a header counts beside its own
 
 
@@ -37,45 +36,6 @@ class HeadRefused(Exception):
         self.status = status
 
 
-class WayOut:
-    """A transport to which the head of an answer and the body right behind it are one system call, not two."""
-
-    __slots__ = ("_begun", "_head", "_transport")
-
-    def __init__(self, transport: Transport) -> None:
-        self._transport = transport
-        self._begun = False
-        self._head = b""
-
-    def begin(self) -> None:
-        """What is written next is the head of an answer: keep it until there is more, or until the answer is over."""
-        self._begun = True
-
-    def write(self, data: bytes) -> None:
-        """Write, or keep a head."""
-        if self._begun and not data.startswith(_CONTINUE):
-            self._begun, self._head = False, data
-        elif self._head:
-            self._transport.write(self._head + data)
-            self._head = b""
-        else:
-            self._transport.write(data)
-
-    def flush(self) -> None:
-        """Write what is kept: a head that no body has followed."""
-        if self._head:
-            self.write(b"")
-
-    def close(self) -> None:
-        """Close when all is written."""
-        self.flush()
-        self._transport.close()
-
-    def is_closing(self) -> bool:
-        """Whether it is at its end."""
-        return self._transport.is_closing()
-
-
 class HttpWire(HttpToolsProtocol):
     """An HTTP connection of uvicorn that applications can abort, and whose endless answers end with the server.
 
@@ -83,7 +43,6 @@ class HttpWire(HttpToolsProtocol):
     see to their readers themselves.
     """
 
-    _way_out: WayOut
     _answering: RequestResponseCycle | None = None
     _deadline: TimerHandle | None = None
     _look: TimerHandle | None = None  # at how much a client has read, where it is behind
@@ -98,7 +57,6 @@ class HttpWire(HttpToolsProtocol):
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         """Wait for a request, but not for ever."""
         super().connection_made(transport)
-        self._way_out = WayOut(transport)
         self._be_impatient()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -161,7 +119,6 @@ class HttpWire(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         """The answer is written; what the kernel does not take at once waits for the client."""
-        self._way_out.flush()
         super().on_response_complete()
         if self.transport.get_write_buffer_size():
             self._look_later()
@@ -188,8 +145,6 @@ class HttpWire(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         self._answering = cycle
-        self._way_out.begin()
-        cycle.transport = cast(Transport, self._way_out)
         super()._start_asgi_task(cycle, app)
 
     @property
