@@ -124,8 +124,8 @@ def _asked(name: str, dsn: str, server_cores: frozenset[int]) -> Iterator[Busy]:
     database = asyncio.run(prepared(dsn, _JOBS, lambda _: None))
     asked = asyncio.run(questions(database))[name].request(graphql=True)
     _, load = loading.found()
-    with servers(("ours",), database, server_cores) as running:
-        server = running["ours"]
+    with servers(("executed",), database, server_cores) as running:
+        server = running["executed"]
         yield server, lambda seconds: load(Work(asked, server.port, _CONNECTIONS, seconds))
 
 

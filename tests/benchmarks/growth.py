@@ -85,7 +85,7 @@ def places(server: str, sizes: list[int], show: Callable[[SeedProgress], None]) 
         found = []
         for jobs in sizes:
             dsn = asyncio.run(prepared(server, jobs, show))
-            ours = stack.enter_context(servers(("ours",), dsn, frozenset()))["ours"]
+            ours = stack.enter_context(servers(("executed",), dsn, frozenset()))["executed"]
             known = asyncio.run(questions(dsn))
             asked = {f"{name.upper()} {known[name].title}": known[name].request(graphql=True) for name in ("q2", "q3")}
             found.append(Place(jobs, dsn, ours, asked | _pages(dsn, ours.port)))

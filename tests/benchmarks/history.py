@@ -85,7 +85,7 @@ def histories(server: str, sizes: list[int], show: Callable[[SeedProgress], None
         found = []
         for jobs in sizes:
             dsn = asyncio.run(prepared(server, jobs, show))
-            ours = stack.enter_context(servers(("ours",), dsn, frozenset()))["ours"]
+            ours = stack.enter_context(servers(("executed",), dsn, frozenset()))["executed"]
             client = stack.enter_context(httpx.Client(base_url=f"http://127.0.0.1:{ours.port}", timeout=60))
             found.append(History(jobs, dsn, ours, client, []))
         for history in found:

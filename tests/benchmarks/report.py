@@ -102,7 +102,7 @@ def tables(found: Sequence[Result], questions: Sequence[Question]) -> Iterator[T
                     result.requests_per_second.shown(0),
                     result.p50_ms.shown(1),
                     result.p99_ms.shown(1),
-                    style="bold" if result.server in {"ours", "shared"} else "",
+                    style="bold" if result.server in {"ours", "executed"} else "",
                 )
         yield shown
 

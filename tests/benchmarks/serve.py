@@ -45,7 +45,7 @@ def main(role: str, place: str, cores: str = "") -> None:
     _end_with_harness()
     if role == "postgres":
         _postgres(Path(place))
-    elif role in {"ours", "shared"}:
+    elif role in {"ours", "executed"}:
         if stacks := os.environ.get("BENCH_STACKS"):
             Sampler(Path(stacks)).install()
         # Only here: what a process imports, its garbage collector walks, and the others have no use for it.
