@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from datasources.columns import NotRead
+from datasources.columns import NotRead, by_column
 from datasources.jobs import JobCriteria, JobOrder, JobRow, jobs_by_id, jobs_page
 from datasources.paging import PageRequest
 from datasources.postgres import Database
@@ -39,6 +39,21 @@ async def test_every_column_is_the_same_alone_as_among_all(database):
         assert {key: getattr(robot, name) for key, robot in narrow.items()} == {
             key: getattr(robot, name) for key, robot in robots.items()
         }
+
+
+async def test_narrow_rows_turn_into_the_columns_that_their_attributes_tell(database):
+    reads = frozenset({"status", "created_at", "error_type"})
+    jobs = await newest(database, reads)
+    columns = by_column(jobs)
+    assert set(columns) == {"job_id", *reads}
+    for name, column in columns.items():
+        assert list(column) == [getattr(job, name) for job in jobs]
+
+
+async def test_only_rows_that_were_read_alike_turn_into_columns(database):
+    assert by_column(await newest(database)) == {}  # whole rows
+    assert by_column([*await newest(database, frozenset()), *await newest(database, frozenset({"status"}))]) == {}
+    assert by_column([]) == by_column([None]) == {}
 
 
 async def test_what_was_not_read_is_no_null(database):

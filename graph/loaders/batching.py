@@ -113,7 +113,7 @@ def by_group(
         for key, group in dict.fromkeys(keys):
             groups.setdefault(group, []).append(key)
         asked = [fetch(group, ids) for group, ids in groups.items()]
-        answers: Sequence[Mapping[str, Value]] = await (asyncio.gather(*asked) if len(asked) > 1 else _only(*asked))
+        answers: Sequence[Mapping[str, Value]] = await (_only(*asked) if len(asked) == 1 else asyncio.gather(*asked))
         found = dict(zip(groups, answers, strict=True))
         return [found[group][key] if key in found[group] else missing(group) for key, group in keys]
 

@@ -151,8 +151,9 @@ class Selection:
                 same.setdefault(field.source.question, []).append((field, field.source))
         self._asking = [leaf for question in same.values() for leaf, _ in question]
         self._asked = [[source for _, source in question] for question in same.values()]
-        there = [*self._at_hand, *self._below, *self._asking]
-        self._waiting = [field for field in fields if field not in there and not isinstance(field, TypeName | Leaf)]
+        asking = set(map(id, self._asking))
+        late = [field for field in fields if isinstance(field, LateLeaf | Objects | Foreign) and field.waits]
+        self._waiting = [field for field in late if id(field) not in asking]
         self._parted = bool(self._asking) + len(self._waiting) > 1
         self.waits = bool(self._asking or self._waiting)
 
