@@ -15,7 +15,7 @@ from typing import Any, Generic, TypeVar, cast
 Reads = frozenset[str] | None  # the names of columns, or of what is made of them; None stands for all
 
 _KEPT = 100  # sets of columns of one type of rows
-_RAW = "_raw"  # where a type of narrow rows has the meanings of its words, by column
+_MEANINGS = "_meanings"  # where a type of narrow rows has those of its words, by column
 
 
 class NotRead(LookupError):
@@ -61,13 +61,10 @@ class Columns(Generic[Row]):
         others: dict[str, object] = {
             name: property(partial(_not_read, name)) for name in self._fields if name not in wanted
         }
-        words = {
-            name: property(partial(_word, words, read.index(name)))
-            for name, words in self._words.items()
-            if name in wanted
-        }
-        raw = {name: self._words[name] for name in words}
-        kind = type(self._row.__name__, (narrow, self._row), {"__slots__": (), _RAW: raw, **others, **words})
+        meanings = {name: meaning for name, meaning in self._words.items() if name in wanted}
+        words = {name: property(partial(_word, meaning, read.index(name))) for name, meaning in meanings.items()}
+        body = {"__slots__": (), _MEANINGS: meanings, **others, **words}
+        kind = type(self._row.__name__, (narrow, self._row), body)
         return Reading(_told(read), partial(tuple.__new__, kind))
 
 
@@ -75,12 +72,12 @@ def by_column(rows: Sequence[object]) -> Mapping[str, Sequence[object]]:
     """Narrow rows turned into columns, by name, all in one go; none of rows of any other type, or of several."""
     kinds = set(map(type, rows))
     kind: Any = kinds.pop() if len(kinds) == 1 else None
-    raw: Mapping[str, Mapping[str, object]] | None = getattr(kind, _RAW, None)
-    if raw is None:
+    meanings: Mapping[str, Mapping[str, object]] | None = getattr(kind, _MEANINGS, None)
+    if meanings is None:
         return {}
     columns: dict[str, Sequence[object]] = dict(zip(kind._fields, zip(*cast(Any, rows), strict=True), strict=True))
-    for name, meanings in raw.items():
-        columns[name] = list(map(meanings.__getitem__, cast(Sequence[str], columns[name])))
+    for name, meaning in meanings.items():
+        columns[name] = list(map(meaning.__getitem__, cast(Sequence[str], columns[name])))
     return columns
 
 

@@ -179,8 +179,11 @@ class Executor:
             return [_answer(ExecutionResult(None, executor), context).body for _ in events]
         bodies: list[dict[str, Any]] = []
         at_once = _HEAVY_AT_ONCE if operation.cost > _LIGHT else max(len(events), 1)
-        for start in range(0, len(events), at_once):
-            bodies += await self._push(operation, executor, events[start : start + at_once], context)
+        try:
+            for start in range(0, len(events), at_once):
+                bodies += await self._push(operation, executor, events[start : start + at_once], context)
+        finally:
+            _let_go(executor)
         return bodies
 
     async def _push(
@@ -242,10 +245,11 @@ class Executor:
         executor = self._graphql_executor(operation, context)
         if isinstance(executor, list):
             return _answer(ExecutionResult(None, executor), context)
-        found = await operation.setwise.answers(executor, context, [None])
-        del executor.async_helpers  # which hold it, so that only the garbage collector would find them
-        if found is not None:
-            return Answer({"data": found[0]}, executed=True)
+        try:
+            if (found := await operation.setwise.answers(executor, context, [None])) is not None:
+                return Answer({"data": found[0]}, executed=True)
+        finally:
+            _let_go(executor)
         result = execute(
             self._schema,
             operation.document,
@@ -255,6 +259,11 @@ class Executor:
             hide_suggestions=self._settings.introspection != "all",
         )
         return _answer(await result if isinstance(result, Awaitable) else result, context)
+
+
+def _let_go(executor: GraphQLExecutor[Any]) -> None:
+    """Part an executor that is done from its helpers: they hold each other, for the garbage collector to find."""
+    del executor.async_helpers
 
 
 def _answer(result: ExecutionResult, context: Context) -> Answer:

@@ -84,7 +84,8 @@ def _batched(
         groups: dict[Hashable, list[Key]] = {}
         for key in dict.fromkeys(keys):
             groups.setdefault(shape(key), []).append(key)
-        answers = await asyncio.gather(*(fetch(group) for group in groups.values()))
+        asked = [fetch(group) for group in groups.values()]
+        answers = [await asked[0]] if len(asked) == 1 else await asyncio.gather(*asked)  # one needs no task
         found = {
             key: value
             for group, values in zip(groups.values(), answers, strict=True)

@@ -113,16 +113,11 @@ def by_group(
         for key, group in dict.fromkeys(keys):
             groups.setdefault(group, []).append(key)
         asked = [fetch(group, ids) for group, ids in groups.items()]
-        answers: Sequence[Mapping[str, Value]] = await (_only(*asked) if len(asked) == 1 else asyncio.gather(*asked))
+        answers = [await asked[0]] if len(asked) == 1 else await asyncio.gather(*asked)  # one needs no task
         found = dict(zip(groups, answers, strict=True))
         return [found[group][key] if key in found[group] else missing(group) for key, group in keys]
 
     return Loader(load)
-
-
-async def _only(asked: Awaitable[Value]) -> list[Value]:
-    """One answer, without the task that `gather` would make of it."""
-    return [await asked]
 
 
 def _note(keys: int) -> None:

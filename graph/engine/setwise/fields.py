@@ -32,7 +32,6 @@ class TypeName:
 
     key: str
     name: str
-    waits = False
 
     def at_hand(self, _run: Run, parents: Column, _known: Known) -> Column:
         """The name of their type, for each of these parents."""
@@ -47,7 +46,11 @@ class Leaf:
     source: AtHand
     shape: Shape
     leaves: Callable[[Column], Column]
-    waits = False
+
+    @property
+    def looks_at_a_column(self) -> bool:
+        """Whether it is what an attribute of its parents says."""
+        return isinstance(self.source, Attribute)
 
     def at_hand(self, run: Run, parents: Column, known: Known) -> Column:
         """Its value for each of these parents."""
@@ -144,12 +147,13 @@ class Selection:
         self._keys = [field.key for field in fields]
         self._assemble = _assembler(self._keys) if fields else None
         self._at_hand = [field for field in fields if isinstance(field, TypeName | Leaf)]
+        self._looks_at_columns = any(isinstance(field, Leaf) and field.looks_at_a_column for field in fields)
         self._below = [field for field in fields if isinstance(field, Objects) and not field.waits]
         same: dict[Hashable, list[tuple[LateLeaf, Asked]]] = {}
         for field in fields:
             if isinstance(field, LateLeaf) and isinstance(field.source, Asked):
                 same.setdefault(field.source.question, []).append((field, field.source))
-        self._asking = [leaf for question in same.values() for leaf, _ in question]
+        self._asking = [field for question in same.values() for field, _ in question]
         self._asked = [[source for _, source in question] for question in same.values()]
         asking = set(map(id, self._asking))
         late = [field for field in fields if isinstance(field, LateLeaf | Objects | Foreign) and field.waits]
@@ -163,7 +167,7 @@ class Selection:
             return []
         if self._parted:
             run.alone = False
-        known = by_column(parents)
+        known = by_column(parents) if self._looks_at_columns else {}
         found = {field.key: field.at_hand(run, parents, known) for field in self._at_hand}
         for field in self._below:
             found[field.key] = await field.column(run, parents)
@@ -180,8 +184,8 @@ class Selection:
         finally:
             columns = await waiting
         found.update(zip((field.key for field in self._waiting), columns, strict=True))
-        for leaf, column in zip(self._asking, await answers(), strict=True):
-            found[leaf.key] = leaf.complete(column)
+        for field, column in zip(self._asking, await answers(), strict=True):
+            found[field.key] = field.complete(column)
 
 
 def _assembler(keys: list[str]) -> Callable[[list[Column]], Column]:

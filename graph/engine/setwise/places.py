@@ -90,19 +90,23 @@ class Run:
         """A field's arguments as its Python function takes them; made once where no variable stands in them."""
         if place.arguments is not None:
             return place.arguments
-        if place.plain is not None:
-            return {place.plain[name]: value for name, value in self.coerced(place).items()}
+        if place.plain is None:
+            arguments = self._converted(place)
+        else:
+            arguments = {place.plain[name]: value for name, value in self.coerced(place).items()}
+        if place.constant:
+            place.arguments = arguments
+        return arguments
+
+    def _converted(self, place: Place) -> Arguments:
         strawberry = cast(Any, self.executor.schema)._strawberry_schema  # where Strawberry finds itself again
-        arguments = convert_arguments(
+        return convert_arguments(
             self.coerced(place),
             [] if place.strawberry is None else place.strawberry.arguments,
             strawberry.schema_converter.scalar_registry,
             strawberry.config,
             self.strawberry_info(place),
         )
-        if place.constant:
-            place.arguments = arguments
-        return arguments
 
 
 def _plain(definition: GraphQLField) -> dict[str, str] | None:
