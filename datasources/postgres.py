@@ -134,7 +134,7 @@ class Database:
 
 
 class _Lent:
-    """A connection for the length of a block; a generator that does the same costs as much as a small row of a page."""
+    """A connection for the length of a block, without a generator for each statement."""
 
     __slots__ = ("_connection", "_connections", "_interrupt")
 
